@@ -1,0 +1,41 @@
+# make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything)
+# make test    install what the tests need, then run them
+# make check   lint, formatting, types
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+
+.PHONY: help run test check format lock install-service install-test system-packages
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 3
+	@echo "make format  format the code      make lock  resolve requirements/*.in anew"
+
+install-service:
+	@requirements/install.sh service
+
+install-test: install-service
+	@requirements/install.sh test
+
+run: install-service
+	@exec $(PY) -m pkpo serve
+
+# Chromium draws the pages for the browser tests. Where it cannot be installed those tests are skipped, and counted.
+system-packages:
+	@requirements/system.sh chromium
+
+test: install-test system-packages
+	@$(PY) -m pytest $(ARGS)
+
+check: install-test
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@echo "check: lint, formatting and types are clean"
+
+format: install-test
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock: install-service
+	@requirements/lock.sh

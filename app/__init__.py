@@ -1,0 +1,1 @@
+"""The service: routes parse and name, services decide, queries read."""

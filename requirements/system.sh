@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Install the Debian packages named, those that are missing, where apt-get and root are there; say so where they are not.
+set -euo pipefail
+missing=()
+for package in "$@"; do command -v "$package" >/dev/null || missing+=("$package"); done
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    printf '==> Not installed: %s (needs root and apt-get). The tests that need it are skipped.\n' "${missing[*]}" >&2
+    exit 0
+fi
+printf '==> Installing %s with apt-get\n' "${missing[*]}" >&2
+log=$(mktemp)
+if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    printf '==> apt-get could not install %s. The tests that need it are skipped.\n' "${missing[*]}" >&2
+fi
+rm -f "$log"
