@@ -1,0 +1,1 @@
+"""What is read: curves, missing completions, runs, and estimates of posted counts."""

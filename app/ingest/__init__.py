@@ -1,0 +1,1 @@
+"""What is written: evaluations, completions, verifications and their statistics."""
