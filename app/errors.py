@@ -1,0 +1,166 @@
+"""Errors as RFC 9457 problem details: one class per cause, each writing its own sentence; never echoing a value sent.
+
+Nothing here leaves a 5xx for bad input: what a client can act on is an AppError, what the body got wrong is a list of
+JSON pointers, and a database that is away is a 503 that says when to come back.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+RETRY_AFTER = "1"  # seconds: a killed Postgres is back in two
+# Deadlock, serialization failure, out of memory or connections or disk, shutting down, read-only after a failover.
+PASSING_SQLSTATES = ("40001", "40P01", "53", "57P", "58", "08", "25006")
+
+
+class ErrorDetail(BaseModel):
+    """One thing wrong with a request: where, and what."""
+
+    pointer: str = Field(description="JSON pointer into the body, or `query/<name>`, `header/<name>`, `path/<name>`")
+    code: str = Field(description="What is wrong there")
+
+
+class Problem(BaseModel):
+    """An error answer, RFC 9457."""
+
+    type: str = Field(description="The cause: one word per cause, the same for ever", examples=["k-exceeds-n"])
+    title: str
+    status: int
+    detail: str
+    errors: list[ErrorDetail] = []
+
+
+class AppError(Exception):
+    """Something a client can act on. Subclasses set `status` and `type`, and write the sentence."""
+
+    status: ClassVar[int] = 400
+    type: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        errors: Sequence[tuple[str, str]] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.errors = errors  # (pointer, code)
+        self.headers = headers
+        self.more = more  # further members of the problem, such as counts
+
+
+class NotFound(AppError):
+    """A name or id that this project does not have."""
+
+    status, type = 404, "not-found"
+
+
+class InvalidRequest(AppError):
+    """A request that breaks a rule of its schema."""
+
+    status, type = 422, "invalid-request"
+
+
+class UnsupportedMediaType(AppError):
+    """A body in a form that this route does not read."""
+
+    status, type = 415, "unsupported-media-type"
+
+
+def problem_response(
+    status: int,
+    type_: str,
+    detail: str,
+    errors: Sequence[tuple[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> JSONResponse:
+    """An error answer of the given cause."""
+    body: dict[str, Any] = {"type": type_, "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    if errors:
+        body["errors"] = [{"pointer": pointer, "code": code} for pointer, code in errors[:MOST_ERRORS]]
+    return JSONResponse(body | more, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _on_app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)
+    return problem_response(error.status, error.type, str(error), error.errors, error.headers, **error.more)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    """`("body", "rewards", 3)` as `/rewards/3`; a query parameter as `query/k`."""
+    part, *path = (str(step).replace("~", "~0").replace("/", "~1") for step in location)
+    return "".join(f"/{step}" for step in path) if part == "body" else "/".join((part, *path))
+
+
+def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = []
+    for each in error.errors():
+        # A key of the client's own making would be an echo of what it sent.
+        location = each["loc"][:-1] if each["type"] == "extra_forbidden" else each["loc"]
+        errors.append((_pointer(location), f"{each['type']}: {_without_value(each)}"))
+    count = len(errors)
+    detail = f"The request breaks {count} rule{'s' * (count > 1)} of its schema; /docs shows what it takes."
+    return problem_response(422, InvalidRequest.type, detail, errors)
+
+
+def _without_value(error: Mapping[str, Any]) -> str:
+    # Messages of these kinds quote the input.
+    if error["type"] in ("json_invalid", "uuid_parsing", "value_error", "enum", "int_parsing_size"):
+        return {"json_invalid": "the body is not JSON", "value_error": error["msg"].removeprefix("Value error, ")}.get(
+            error["type"], "not a valid value"
+        )
+    return str(error["msg"])
+
+
+def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    sentence = {404: "There is nothing at this address; /docs lists what there is."}.get(
+        error.status_code, error.detail
+    )
+    return problem_response(error.status_code, kind, sentence, headers=error.headers)
+
+
+def _on_database_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError)
+    state = getattr(error.orig, "sqlstate", None)
+    # No sqlstate: the connection broke, or could not be made.
+    if state is not None and not state.startswith(PASSING_SQLSTATES):
+        raise error
+    return _unavailable("The database did not answer; nothing of this request was written. Send it again.")
+
+
+def _on_pool_timeout(request: Request, error: Exception) -> Response:
+    return _unavailable("More requests are under way than the database has connections for. Send it again.")
+
+
+def _unavailable(detail: str) -> Response:
+    return problem_response(503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER})
+
+
+def _on_defect(request: Request, error: Exception) -> Response:
+    """What only a defect of ours can cause: the server's log has the traceback, the client gets a sentence."""
+    return problem_response(500, "internal-error", "The server failed; its log says why.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem detail."""
+    app.add_exception_handler(AppError, _on_app_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(DBAPIError, _on_database_error)
+    app.add_exception_handler(PoolTimeout, _on_pool_timeout)
+    app.add_exception_handler(Exception, _on_defect)

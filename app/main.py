@@ -1,0 +1,67 @@
+"""The application: settings in, routes and pages out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import sessionmaker
+
+from app import errors, health, pages
+from app.auth.service import KeyRing, refuse_open_service
+from app.config import Settings
+from app.db import check_database, make_engine
+from app.estimates.routes import router as estimates
+from app.ingest.routes import router as ingest
+from app.middleware import BodyBound, HostCheck, SafeHeaders
+from app.transforms.routes import router as transforms
+
+DESCRIPTION = """
+Unbiased pass@k and max_g@k, with their intervals, and reward transforms for training on them
+([PKPO](https://arxiv.org/abs/2505.15201)). Every number carries its n; where no unbiased answer exists it is refused.
+
+Errors are `application/problem+json` (RFC 9457), one `type` per cause.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application on the database that the settings name."""
+    settings = settings or Settings()
+    if settings.database_url is None:
+        raise SystemExit("PKPO_DATABASE_URL is not set; `pkpo serve` starts an embedded Postgres and sets it")
+    engine = make_engine(settings.database_url.get_secret_value())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(_check, app)
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="pkpo",
+        summary="pass@k, done right",
+        description=DESCRIPTION,
+        version=version("pkpo"),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its script from elsewhere; app.pages serves ours
+        redoc_url=None,
+        responses={"default": {"model": errors.Problem, "description": "What went wrong (application/problem+json)"}},
+    )
+    app.state.settings = settings
+    app.state.sessions = sessionmaker(engine, expire_on_commit=False)
+    app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
+    errors.install(app)
+    for router in (transforms, estimates, ingest, health.router, pages.router):
+        app.include_router(router)
+    pages.mount_static(app)
+    app.add_middleware(BodyBound)
+    app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+def _check(app: FastAPI) -> None:
+    with app.state.sessions() as session:
+        check_database(session.get_bind())
+        refuse_open_service(session, app.state.settings)
