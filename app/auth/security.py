@@ -19,7 +19,9 @@ async def authorize(
     """Who calls; NoKey or ScopeMissing where they may not."""
     keys: KeyRing = request.app.state.keys
     token = credentials.credentials if credentials else None
-    caller = keys.recall(token) or await run_in_threadpool(_look_up, request, token)
+    caller = keys.recall(token)
+    if caller is None:
+        caller = await run_in_threadpool(_look_up, request, token)
     for scope in scopes.scopes:
         if scope not in caller.scopes:
             raise ScopeMissing(scope)

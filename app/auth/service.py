@@ -143,7 +143,7 @@ class KeyRing:
         if self.open_to_all and not any_active_key(session):
             return Caller(_default_project(session), None, frozenset(SCOPES))
         key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(token), _active()))
-        return key and Caller(key.project_id, key.id, frozenset(key.scopes))
+        return None if key is None else Caller(key.project_id, key.id, frozenset(key.scopes))
 
 
 def _default_project(session: Session) -> int:
