@@ -45,18 +45,11 @@ class AppError(Exception):
 
     status: ClassVar[int] = 400
     type: ClassVar[str]
+    headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(
-        self,
-        detail: str,
-        errors: Sequence[tuple[str, str]] = (),
-        *,
-        headers: Mapping[str, str] | None = None,
-        **more: Any,
-    ) -> None:
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = (), **more: Any) -> None:
         super().__init__(detail)
         self.errors = errors  # (pointer, code)
-        self.headers = headers
         self.more = more  # further members of the problem, such as counts
 
 
@@ -122,7 +115,8 @@ def _without_value(error: Mapping[str, Any]) -> str:
         return {"json_invalid": "the body is not JSON", "value_error": error["msg"].removeprefix("Value error, ")}.get(
             error["type"], "not a valid value"
         )
-    return str(error["msg"])
+    message: str = error["msg"]
+    return message
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """Whether the process lives, and whether it can serve."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from fastapi import APIRouter
@@ -21,7 +22,7 @@ class NotReady(AppError):
     """A database whose schema is not this version's."""
 
     status, type = 503, "not-ready"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
     def __init__(self) -> None:
         super().__init__("The database has another version's schema: run `pkpo migrate`.")

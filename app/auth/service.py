@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Final, Literal, get_args
@@ -25,7 +26,7 @@ class NoKey(AppError):
     """A request without a key that this server knows."""
 
     status, type = 401, "unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
     def __init__(self) -> None:
         super().__init__("Send an API key: `Authorization: Bearer <key>`. `pkpo keys create` makes one on the server.")
