@@ -63,7 +63,7 @@ class Account:
         return attempt.stderr.strip() or "refused" if attempt.returncode else None
 
     def take_over(self, folder: Path) -> None:
-        """Makes this account the owner of the folder and all in it; the folder itself comes last, as the sign that it is done."""
+        """Makes this account the owner of all in the folder, and last of the folder itself: the sign that it is done."""
         if folder.stat().st_uid == self.uid:
             return
         for parent, _, files in os.walk(folder, topdown=False):
@@ -78,7 +78,7 @@ def ordinary_user() -> Account:
 
 
 def root_in_a_namespace() -> Account:
-    """Root under the name of nobody: still the owner of root's files, so that folders under /root work and nothing is chowned."""
+    """Root under the name of nobody: still the owner of root's files, so that nothing is chowned and /root is in reach."""
     nobody = pwd.getpwnam("nobody")
     prefix = ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
     return Account("root in a user namespace", prefix, 0, 0)

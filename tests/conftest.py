@@ -1,0 +1,76 @@
+"""A real Postgres: `postgres` is the embedded server, `database_url` a migrated database of the test's own.
+
+Where PKPO_DATABASE_URL is set, databases are made and dropped on its server, and the one it names is left alone.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import URL, make_url
+
+from app.embedded_postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running embedded Postgres, in a data folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="pkpo-test-") as folder, EmbeddedPostgres(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request: pytest.FixtureRequest) -> URL:
+    """A database of the server that tests use, to make and drop others from."""
+    url = os.environ.get("PKPO_DATABASE_URL") or request.getfixturevalue("postgres").url
+    return make_url(url).set(drivername="postgresql+psycopg", database="postgres")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_url: URL) -> Iterator[str]:
+    """The name of a database with the whole schema, for CREATE DATABASE … TEMPLATE."""
+    from app.db import migrate
+
+    with fresh_database(postgres_url) as url:
+        migrate(url)
+        name = make_url(url).database
+        assert name is not None
+        yield name
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: URL) -> Iterator[str]:
+    """The URL of a database without any table, dropped after the test."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: URL, migrated_template: str) -> Iterator[str]:
+    """The URL of a migrated, empty database, dropped after the test."""
+    with fresh_database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres_url: URL, template: str = "template1") -> Iterator[str]:
+    """The URL (postgresql+psycopg://…) of a new database, which is dropped at the end, connections or not."""
+    name = f"pkpo_test_{secrets.token_hex(8)}"
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    run(postgres_url, sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
+    try:
+        yield postgres_url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        run(postgres_url, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+def run(postgres_url: URL, statement: sql.Composed) -> None:
+    conninfo = postgres_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(statement)
