@@ -1,0 +1,205 @@
+"""Figures of plotly, made from numbers alone: no query, no page, no name that somebody else chose.
+
+A colour is the name of one of the page's custom properties, `var(--estimate)`: pages.js puts the colour in when it
+draws, and again when the reader's scheme changes, so that figure and page are never of two minds.
+Importing plotly takes 0.05 s, the first figure of a process 0.2 s and later ones 1 ms: too little to go round its checks
+with dictionaries of our own.
+"""
+
+from collections.abc import Sequence
+from math import isnan, log2, log10
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboards.numerals import count, estimate, is_rate, metric_name, percent
+from pkpo.curves import CurvePoint, PassAtKCurve
+
+INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
+ESTIMATE, RIBBON = "var(--estimate)", "var(--ribbon)"
+PASSED, FAILED, BETWEEN = "var(--passed)", "var(--failed)", "var(--between)"
+
+BINS = 10  # of solve rates strictly between 0 and 1, where n differs between problems or is too large for a bar per c
+END_BAR = 0.07  # where the all-failed bar stands left of 0, and the all-passed bar right of 1
+
+
+def curve_figure(curve: PassAtKCurve) -> go.Figure:
+    """The curve over k on a log2 axis, its interval as a ribbon, n and the number of problems in the axis title."""
+    points = curve.points
+    known = [point for point in points if not isnan(point.low) and not isnan(point.high)]
+    figure = go.Figure(layout=_layout())
+    if known:
+        figure.add_traces(_ribbon(known))
+    figure.add_trace(_estimates(curve))
+    ticks = k_ticks([point.k for point in points], curve.n_min)
+    figure.update_xaxes(
+        type="log",
+        range=_padded(log10(points[0].k), log10(points[-1].k), 0.04),
+        tickvals=list(ticks),
+        ticktext=list(ticks.values()),
+        title_text=f"k attempts · {completions_per_problem(curve)} · {count(curve.problems)} problems",
+    )
+    figure.update_yaxes(range=value_range(curve), title_text=metric_name(curve.metric))
+    return figure
+
+
+def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
+    """Problems by solve rate c/n: one bar per c where all n are equal and small, else ten bins.
+
+    The problems that no completion solved, and those that all did, stand apart on either side: they hold every problem
+    whose true rate is too near 0 or 1 for n to tell, so they are not bins like the others, and no gradient comes from them.
+    """
+    failed = sum(passed == 0 for passed in c)
+    solved = sum(passed == drawn for drawn, passed in zip(n, c, strict=True))
+    between = [(drawn, passed) for drawn, passed in zip(n, c, strict=True) if 0 < passed < drawn]
+    figure = go.Figure(layout=_layout())
+    figure.add_trace(_end_bar("none passed", -END_BAR, failed, FAILED))
+    figure.add_trace(_interior_bars(between, set(n)))
+    figure.add_trace(_end_bar("all passed", 1 + END_BAR, solved, PASSED))
+    figure.update_xaxes(
+        range=[-2 * END_BAR, 1 + 2 * END_BAR],
+        tickvals=[-END_BAR, 0.2, 0.4, 0.6, 0.8, 1 + END_BAR],
+        ticktext=["none<br>passed", "0.2", "0.4", "0.6", "0.8", "all<br>passed"],
+        title_text=f"solve rate c/n · {count(len(n))} problems",
+    )
+    figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6)
+    for edge in (0, 1):
+        figure.add_vline(edge, line={"color": RULE, "width": 1})
+    return figure
+
+
+def k_ticks(ks: Sequence[int], n: int) -> dict[int, str]:
+    """The labels of the k axis: powers of two, every other one where there are many, and n, which is marked."""
+    step = 1 + int(log2(max(ks))) // 12
+    powers = [2**power for power in range(0, int(log2(max(ks))) + 1, step)]
+    ticks = {power: count(power) for power in powers if power >= min(ks) and not 0 < abs(log2(n / power)) < 0.3}
+    return ticks | {n: f"{count(n)}<br>n"} if n <= max(ks) else ticks
+
+
+def value_range(curve: PassAtKCurve) -> tuple[float, float]:
+    """The extent of the value axis: what is known of the ribbon and a margin, at least 0.1 wide for a rate."""
+    known = [v for point in curve.points for v in (point.value, point.low, point.high) if not isnan(v)]
+    low, high = min(known), max(known)
+    if is_rate(curve.metric) and high - low < 0.1:  # a flat curve should look flat
+        low, high = (low + high) / 2 - 0.05, (low + high) / 2 + 0.05
+    low, high = _padded(low, high, 0.08)
+    # A rate's axis ends a little outside [0, 1], so that a mark on the border is drawn whole.
+    return (max(low, -0.02), min(high, 1.02)) if is_rate(curve.metric) else (low, high)
+
+
+def completions_per_problem(curve: PassAtKCurve) -> str:
+    """`n = 10`, or the range of n where the problems differ."""
+    if curve.n_min == curve.n_max:
+        return f"n = {count(curve.n_min)}"
+    return f"n = {count(curve.n_min)}–{count(curve.n_max)}"
+
+
+def _ribbon(points: Sequence[CurvePoint]) -> list[go.Scatter]:
+    """Two invisible lines, the lower bound and the upper one filled down to it."""
+    k = [point.k for point in points]
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "color": ESTIMATE}, "hoverinfo": "skip"}
+    return [
+        go.Scatter(name="low", x=k, y=[point.low for point in points], **edge),
+        go.Scatter(name="high", x=k, y=[point.high for point in points], fill="tonexty", fillcolor=RIBBON, **edge),
+    ]
+
+
+def _estimates(curve: PassAtKCurve) -> go.Scatter:
+    points = curve.points
+    labels = [""] * len(points)
+    for end in (0, -1):
+        labels[end] = estimate(points[end].value, curve.metric)
+    return go.Scatter(
+        name=metric_name(curve.metric),
+        x=[point.k for point in points],
+        y=[point.value for point in points],
+        mode="lines+markers+text",
+        text=labels,
+        textposition=["top right"] + ["top left"] * (len(points) - 1),
+        textfont={"color": INK},
+        line={"color": ESTIMATE, "width": 2},
+        marker={"color": ESTIMATE, "size": 7, "line": {"color": PAPER, "width": 1.5}},
+        cliponaxis=False,
+        hovertext=[_hover(curve, point) for point in points],
+        hoverinfo="text",
+    )
+
+
+def _hover(curve: PassAtKCurve, point: CurvePoint) -> str:
+    lines = [f"<b>{metric_name(curve.metric, point.k)} = {_precise(point.value)}</b>"]
+    if not isnan(point.low):
+        lines.append(f"{percent(curve.level)} interval [{_precise(point.low)}, {_precise(point.high)}]")
+    return "<br>".join([*lines, f"{completions_per_problem(curve)} · {count(curve.problems)} problems"])
+
+
+def _precise(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _end_bar(name: str, at: float, problems: int, colour: str) -> go.Bar:
+    return go.Bar(
+        name=name,
+        x=[at],
+        y=[problems],
+        width=[END_BAR],
+        marker={"color": colour},
+        text=[count(problems)],
+        textposition="outside",
+        textangle=0,
+        cliponaxis=False,
+        hovertext=[f"<b>{count(problems)} problems</b><br>{name}"],
+        hoverinfo="text",
+    )
+
+
+def _interior_bars(between: Sequence[tuple[int, int]], sizes: set[int]) -> go.Bar:
+    n = max(sizes)
+    by_count = len(sizes) == 1 and n <= 2 * BINS
+    # Integers decide the bin: c/n in floating point would put 3/10 now left, now right of its edge.
+    bins = range(1, n) if by_count else range(BINS)
+    heights = dict.fromkeys(bins, 0)
+    for drawn, passed in between:
+        heights[passed if by_count else passed * BINS // drawn] += 1
+    width = 1 / n if by_count else 1 / BINS
+    names = [f"{c} of {n} passed" if by_count else f"solve rate {c / BINS:.1f} to {(c + 1) / BINS:.1f}" for c in bins]
+    return go.Bar(
+        name="some passed",
+        x=[bin_ * width if by_count else (bin_ + 0.5) * width for bin_ in bins],
+        y=list(heights.values()),
+        width=[0.86 * width] * len(heights),
+        marker={"color": BETWEEN},
+        hovertext=[f"<b>{count(h)} problems</b><br>{name}" for h, name in zip(heights.values(), names, strict=True)],
+        hoverinfo="text",
+    )
+
+
+def _padded(low: float, high: float, share: float) -> tuple[float, float]:
+    margin = share * (high - low) or share
+    return low - margin, high + margin
+
+
+def _layout() -> go.Layout:
+    axis = {
+        "showgrid": False,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": MUTED,
+        "ticks": "outside",
+        "tickcolor": MUTED,
+        "ticklen": 4,
+        "tickfont": {"color": MUTED},
+        "title": {"font": {"color": MUTED}, "standoff": 8},
+        "fixedrange": True,
+    }
+    return go.Layout(
+        template="none",
+        paper_bgcolor=PAPER,  # opaque, so that a downloaded picture reads the same on any ground
+        plot_bgcolor=PAPER,
+        font={"family": "var(--sans)", "size": 13, "color": INK},
+        margin={"l": 56, "r": 16, "t": 24, "b": 56},
+        showlegend=False,
+        hovermode="x",
+        hoverlabel={"bgcolor": PAPER, "bordercolor": RULE, "font": {"color": INK}},
+        xaxis=axis,
+        yaxis=axis | {"showgrid": True, "gridcolor": RULE},
+    )

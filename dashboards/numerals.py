@@ -1,0 +1,52 @@
+"""How the pages write a number: one way everywhere, the full precision left to the title and the CSV."""
+
+from math import isnan
+
+DASH = "—"
+MINUS = "−"
+
+
+def metric_name(metric: str, k: int | str = "k") -> str:
+    """The field's name of a metric at k: pass_at_k at 8 is pass@8, pass_hat_k is pass^8."""
+    return metric.replace("_at_k", f"@{k}").replace("_hat_k", f"^{k}")
+
+
+def is_rate(metric: str) -> bool:
+    """True for metrics that are probabilities, so in [0, 1]; rewards have whatever scale their verifier gave them."""
+    return not metric.startswith(("max_", "min_", "best_"))
+
+
+def rate(value: float) -> str:
+    """A probability with three decimals; what would round to 0 or 1 without being it says so; unknown is a dash."""
+    if isnan(value):
+        return DASH
+    if 0 < value < 0.0005:
+        return "<0.001"
+    if 0.9995 <= value < 1:
+        return ">0.999"
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def reward(value: float) -> str:
+    """A reward with four significant digits; unknown is a dash."""
+    return DASH if isnan(value) else f"{value:.4g}".replace("-", MINUS)
+
+
+def estimate(value: float, metric: str) -> str:
+    """The value of a metric as the pages write it."""
+    return rate(value) if is_rate(metric) else reward(value)
+
+
+def interval(low: float, high: float, metric: str) -> str:
+    """`[low, high]` as the pages write it, or nothing where no interval is known."""
+    return "" if isnan(low) or isnan(high) else f"[{estimate(low, metric)}, {estimate(high, metric)}]"
+
+
+def count(number: int) -> str:
+    """An integer with thousands set apart."""
+    return f"{number:,}"
+
+
+def percent(level: float) -> str:
+    """A confidence level as a percentage without superfluous digits: 0.95 is 95 %."""
+    return f"{100 * level:.4g} %"
