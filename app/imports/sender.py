@@ -1,0 +1,179 @@
+"""Completions of results files over HTTP, in batches, again and again until each is acknowledged."""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+import orjson
+from pkpo.cli import CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pkpo.readers import CompletionRow, ResultsFile
+
+BATCH_ROWS = 2_000
+BATCH_BYTES = 8 * 2**20  # the server takes 25 MiB
+PATIENCE = 120.0  # seconds to wait for a server that is away, before giving up
+LONGEST_PAUSE = 10.0
+
+
+@dataclass
+class Counts:
+    """What the server said of the completions sent."""
+
+    accepted: int = 0
+    replayed: int = 0
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How many completions the files have, and by how much each file's sample indexes are moved, per problem."""
+
+    total: int
+    shifts: Sequence[dict[str, int]]
+
+    @classmethod
+    def of(cls, files: Sequence[ResultsFile]) -> Self:
+        """Read every file to its end: whatever is wrong in one is found before anything is sent."""
+        total, shifts, following = 0, [], dict[str, int]()
+        for file in files:
+            first, last = dict[str, int](), dict[str, int]()
+            for row in file.rows():
+                total += 1
+                first[row.problem] = min(row.sample_index, first.get(row.problem, row.sample_index))
+                last[row.problem] = max(row.sample_index, last.get(row.problem, 0))
+            # A file that starts where an earlier one did holds further completions, not the same ones.
+            shift = {
+                problem: following[problem] - at for problem, at in first.items() if at < following.get(problem, 0)
+            }
+            following |= {name: at + shift.get(name, 0) + 1 for name, at in last.items()}
+            shifts.append(shift)
+        return cls(total, shifts)
+
+
+class Sender:
+    """A connection to a server, kept, with patience for one that is restarting."""
+
+    def __init__(self, url: str, api_key: str | None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=60.0)
+        self._answered = False
+
+    @classmethod
+    def from_environment(cls, url: str | None) -> Self:
+        """A sender to the server given, else to that of PKPO_URL, with the key of PKPO_API_KEY."""
+        address = url or os.environ.get("PKPO_URL") or "http://127.0.0.1:8000"
+        if not address.startswith(("http://", "https://")):
+            raise CommandError(f"The server's address must begin with http:// or https://, not {address!r}")
+        return cls(address.rstrip("/"), os.environ.get("PKPO_API_KEY"))
+
+    def __enter__(self) -> Self:
+        """The sender itself, to be closed at the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def address(self, path: str) -> str:
+        """Where a person finds this path."""
+        return f"{self._client.base_url}".rstrip("/") + path
+
+    def send(self, evaluation_id: str, files: Sequence[ResultsFile], verifier: str) -> Counts:
+        """Post every completion of the files; returns how many were new and how many were there."""
+        numbering, counts = Numbering.of(files), Counts()
+        columns = TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task("sending", total=numbering.total)
+            for batch in _batches(files, numbering.shifts, verifier):
+                body = b'{"completions":[' + b",".join(batch) + b"]}"
+                answer = self._post(f"/v1/evaluations/{evaluation_id}/completions", body)
+                counts.accepted += answer["accepted"]
+                counts.replayed += answer["replayed"]
+                progress.advance(task, len(batch))
+        return counts
+
+    def post(self, path: str, body: object) -> dict[str, Any]:
+        """The answer to a JSON body; CommandError with the server's sentence when it refuses."""
+        return self._post(path, orjson.dumps(body))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON at a path: what was asked for, or a problem that says why not."""
+        answer: dict[str, Any] = self._request("GET", path).json()
+        return answer
+
+    def _post(self, path: str, body: bytes) -> dict[str, Any]:
+        response = self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
+        if response.is_error:
+            raise CommandError(_refusal(response))
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """The first answer that is not "come back later". Any request here may be sent again: rows have natural keys."""
+        give_up, pause = time.monotonic() + PATIENCE, 0.25
+        while True:
+            try:
+                response = self._client.request(method, path, **how)
+                self._answered = True
+                if response.status_code not in (429, 503) or time.monotonic() > give_up:
+                    return response
+                wait = _seconds(response.headers.get("Retry-After"), pause)
+            except httpx.TransportError as error:
+                if not self._answered or time.monotonic() > give_up:
+                    raise CommandError(self._absence(error)) from error
+                wait = pause
+            time.sleep(wait * random.uniform(0.8, 1.2))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _absence(self, error: httpx.TransportError) -> str:
+        what = f"No answer from {self._client.base_url} ({error})."
+        if self._answered:
+            return f"{what} What was acknowledged is stored: repeat the import when the server is back."
+        return f"{what} Is the server running (`pkpo serve`)? --url or PKPO_URL name another one."
+
+
+def _seconds(header: str | None, otherwise: float) -> float:
+    return min(float(header), LONGEST_PAUSE) if header and header.isdecimal() else otherwise
+
+
+def _refusal(response: httpx.Response) -> str:
+    """The server's own sentence, with the first places it names."""
+    if response.headers.get("content-type") != "application/problem+json":
+        return f"{response.request.url} answered {response.status_code}: is that a pkpo server?"
+    problem = response.json()
+    places = [f"  {error['pointer']}: {error['code']}" for error in problem.get("errors", [])[:5]]
+    return "\n".join([problem["detail"], *places])
+
+
+def _batches(files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], verifier: str) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for file, shift in zip(files, shifts, strict=True):
+        for row in file.rows():
+            encoded = orjson.dumps(_completion(row, shift.get(row.problem, 0), verifier))
+            if batch and (len(batch) == BATCH_ROWS or size + len(encoded) > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(encoded)
+            size += len(encoded)
+    if batch:
+        yield batch
+
+
+def _completion(row: CompletionRow, shift: int, verifier: str) -> dict[str, object]:
+    completion: dict[str, object] = {"problem": row.problem, "sample_index": row.sample_index + shift}
+    if row.text is not None:
+        completion["text"] = row.text
+    verdict = {"reward": row.reward, "passed": row.passed, "status": row.status, "answer": row.answer}
+    said = {name: value for name, value in verdict.items() if value is not None}
+    if said.keys() - {"answer"}:
+        completion["verifications"] = [{"verifier": verifier, **said}]
+    return completion
