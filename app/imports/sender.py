@@ -76,9 +76,7 @@ class Sender:
         """The sender itself, to be closed at the end."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the connection."""
         self._client.close()
 
@@ -117,7 +115,7 @@ class Sender:
         return answer
 
     def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
-        """The first answer that is not "come back later". Any request here may be sent again: rows have natural keys."""
+        """The first answer other than "come back later". Any request here may be sent again: rows have natural keys."""
         give_up, pause = time.monotonic() + PATIENCE, 0.25
         while True:
             try:

@@ -1,0 +1,103 @@
+"""The migrations make exactly the tables that the models describe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db import UnsuitableDatabase, _alembic, make_engine, migrate, schema_is_current
+from app.models import Base, Project
+
+CONSTRAINTS = text(
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version' ORDER BY 1, 2"
+)
+INDEXES = text(
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    " AND tablename <> 'alembic_version' ORDER BY 1, 2"
+)
+COLUMNS = text(
+    "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns"
+    " WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2"
+)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def described(connection: Connection) -> list[Any]:
+    """All that Postgres knows of the tables, check constraints and defaults included."""
+    return [row for query in (COLUMNS, CONSTRAINTS, INDEXES) for row in connection.execute(query).all()]
+
+
+def test_alembic_sees_no_drift(database_url: str) -> None:
+    with connected(database_url) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_migrated_tables_are_those_of_the_models_to_the_last_constraint(
+    database_url: str, empty_database_url: str
+) -> None:
+    with connected(database_url) as migrated, connected(empty_database_url) as created:
+        Base.metadata.create_all(created)
+        assert described(migrated) == described(created)
+
+
+def test_migrations_go_down_and_up_again(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    command.downgrade(_alembic(empty_database_url), "base")
+    with connected(empty_database_url) as connection, Session(connection) as session:
+        assert not schema_is_current(session)
+        assert session.scalar(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")) == 1
+    migrate(empty_database_url)
+    migrate(empty_database_url)
+    with connected(empty_database_url) as connection, Session(connection) as session:
+        assert schema_is_current(session)
+        assert [project.name for project in session.query(Project)] == ["default"]
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        {"reward": float("nan"), "passed": None, "status": "scored"},
+        {"reward": float("inf"), "passed": None, "status": "scored"},
+        {"reward": 1.0, "passed": True, "status": "infrastructure_error"},
+        {"reward": None, "passed": False, "status": "failed"},
+        {"reward": 0.0, "passed": False, "status": "wrong"},
+    ],
+)
+def test_the_database_itself_refuses_a_verdict_that_means_nothing(database_url: str, verdict: dict[str, Any]) -> None:
+    statement = text(
+        "INSERT INTO verification_history"
+        " (evaluation_id, problem_id, sample_index, verifier_id, reward, passed, status)"
+        " VALUES (1, 1, 0, 1, :reward, :passed, :status)"
+    )
+    with connected(database_url) as connection, pytest.raises(IntegrityError, match="ck_verification_history"):
+        connection.execute(statement, verdict)
+
+
+def test_texts_are_stored_without_slow_compression(database_url: str) -> None:
+    stored = text(
+        "SELECT attstorage, attcompression FROM pg_attribute"
+        " WHERE attrelid = 'completions'::regclass AND attname = 'text'"
+    )
+    with connected(database_url) as connection:
+        storage, compression = connection.execute(stored).one()
+    assert (storage, compression) in (("e", ""), ("x", "l")), "external, or compressed by lz4"
+
+
+def test_another_database_than_postgres_is_refused() -> None:
+    with pytest.raises(UnsuitableDatabase, match="sqlite"):
+        make_engine("sqlite:///pkpo.db")

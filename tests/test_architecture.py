@@ -1,0 +1,93 @@
+"""Who may import whom, as the folders promise it, and the sizes that keep files readable."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from sys import stdlib_module_names
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"pkpo", "app", "workers", "dashboards", "migrations"}
+HEAVY = {"torch", "vllm", "trl", "verl", "transformers"}
+WORKERS_MAY_USE = {"app.config", "app.db", "app.models", "app.errors", "app.ingest", "app.imports", "app.jobs"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            raise AssertionError(f"{path}: a relative import hides where it leads")
+
+
+def breaches(folder: str, allowed: set[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(folder)
+        for name in imports(path)
+        if name.split(".")[0] in OURS - allowed - {folder}
+    ]
+
+
+def test_the_library_imports_nothing_of_ours() -> None:
+    assert modules("pkpo")
+    assert breaches("pkpo", set()) == []
+
+
+def test_dashboards_import_the_library_only() -> None:
+    assert modules("dashboards")
+    assert breaches("dashboards", {"pkpo"}) == []
+
+
+def test_the_service_draws_only_from_its_pages() -> None:
+    assert modules("app")
+    assert [line for line in breaches("app", {"pkpo"}) if not line.startswith("app/pages.py")] == []
+
+
+def test_migrations_import_tables_and_settings_only() -> None:
+    assert modules("migrations")
+    allowed = ("app.models", "app.config", "app.db")
+    for path in modules("migrations"):
+        for name in imports(path):
+            assert name.split(".")[0] not in OURS or name.startswith(allowed), f"{path} imports {name}"
+
+
+def test_workers_call_services_never_routes() -> None:
+    for path in modules("workers"):
+        for name in imports(path):
+            if name.split(".")[0] == "app":
+                assert any(name.startswith(part) for part in WORKERS_MAY_USE), f"{path} imports {name}"
+                assert "routes" not in name, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("folder", ["app", "dashboards", "migrations"])
+def test_the_service_needs_no_torch(folder: str) -> None:
+    for path in modules(folder):
+        for name in imports(path):
+            assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
+
+
+def test_the_library_at_import_needs_numpy_only() -> None:
+    own = {"numpy", "pkpo"} | stdlib_module_names
+    later = {"pkpo/torch.py", "pkpo/client.py"}
+    for path in modules("pkpo"):
+        relative = str(path.relative_to(ROOT))
+        if relative in later or relative.startswith("pkpo/integrations/"):
+            continue
+        for name in imports(path):
+            assert name.split(".")[0] in own, f"{relative} imports {name}"
+
+
+def test_files_stay_readable() -> None:
+    for folder in OURS | {"tests"}:
+        for path in modules(folder):
+            if "versions" not in path.parts:
+                assert len(path.read_text().splitlines()) <= 400, f"{path.relative_to(ROOT)} is over 400 lines"
