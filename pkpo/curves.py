@@ -1,0 +1,223 @@
+"""pass@k curves: the mean over one fixed set of problems at every k, with its interval."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, Self, TypeGuard
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpo import inputs
+from pkpo.estimators import fail_at_k, max_at_ks, pass_at_k, pass_hat_k
+from pkpo.intervals import mean_interval
+
+CountMetric = Literal["pass_at_k", "fail_at_k", "pass_hat_k"]
+RewardMetric = Literal["max_at_k", "min_at_k"]
+
+ESTIMATORS: Mapping[str, str] = MappingProxyType(
+    {
+        "pass_at_k": "1 - C(n-c, k) / C(n, k)",
+        "fail_at_k": "C(n-c, k) / C(n, k)",
+        "pass_hat_k": "C(c, k) / C(n, k)",
+        "max_at_k": "sum_i C(i-1, k-1) / C(n, k) g_(i)",
+        "min_at_k": "sum_i C(n-i, k-1) / C(n, k) g_(i)",
+    }
+)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The mean over problems at one k; the error and the interval are nan where there is one problem only."""
+
+    k: int
+    value: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PassAtKCurve:
+    """A metric at several k, averaged over one fixed set of problems: so pass@k and max_g@k never fall as k grows."""
+
+    metric: str
+    estimator: str  # the formula per problem
+    points: tuple[CurvePoint, ...]  # in ascending k
+    level: float
+    method: str  # of the interval: "t", problems as a sample, P - 1 degrees of freedom
+    problems: int
+    n_min: int  # completions of the problem that has fewest
+    n_max: int
+
+    @classmethod
+    def from_counts(
+        cls,
+        n: ArrayLike,
+        c: ArrayLike,
+        k: int | Sequence[int] | None = None,
+        *,
+        metric: CountMetric = "pass_at_k",
+        level: float = 0.95,
+    ) -> Self:
+        """The curve of problems with n completions each of which c passed, arrays of shape (P,).
+
+        The interval is clipped to [0, 1], which these metrics cannot leave.
+
+        Args:
+          k: one, several (taken in ascending order, each once), or None for default_ks(min(n)).
+        Raises:
+          ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, min(n)], or counts that
+            pass_at_k refuses.
+        """
+        estimators: dict[str, Callable[..., NDArray[np.float64]]] = {
+            "pass_at_k": pass_at_k,
+            "fail_at_k": fail_at_k,
+            "pass_hat_k": pass_hat_k,
+        }
+        if metric not in estimators:
+            raise ValueError(f"metric must be one of {', '.join(estimators)}; got {metric!r}")
+        totals, passed = np.broadcast_arrays(np.atleast_1d(inputs.counts("n", n)), inputs.counts("c", c))
+        ks = _ks(k, totals)
+        values = [estimators[metric](totals, passed, each) for each in ks]
+        return cls._from_values(metric, ks, values, totals, level, bounds=(0.0, 1.0))
+
+    @classmethod
+    def from_rewards(
+        cls,
+        rewards: ArrayLike | Sequence[Sequence[float]],
+        k: int | Sequence[int] | None = None,
+        *,
+        metric: RewardMetric = "max_at_k",
+        mask: ArrayLike | None = None,
+        level: float = 0.95,
+    ) -> Self:
+        """The curve of rewards of shape (P, n), masked or not, or of one list of rewards for each problem.
+
+        Args:
+          k: one, several (taken in ascending order, each once), or None for default_ks of the smallest n.
+          mask: booleans that broadcast to an array of rewards, True for a real completion.
+        Raises:
+          ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, smallest n], or rewards
+            that max_at_k refuses.
+        """
+        if metric not in ("max_at_k", "min_at_k"):
+            raise ValueError(f"metric must be one of max_at_k, min_at_k; got {metric!r}")
+        g, valid = _padded(rewards) if mask is None and _is_ragged(rewards) else inputs.rewards(rewards, mask)
+        if g.ndim != 2:
+            raise ValueError(f"rewards must have shape (P, n); got {g.shape}")
+        totals = np.full(len(g), g.shape[1]) if valid is None else valid.sum(axis=1)
+        ks = _ks(k, totals)
+        sign = 1.0 if metric == "max_at_k" else -1.0
+        values = list(sign * max_at_ks(sign * g, ks, valid).T)
+        return cls._from_values(metric, ks, values, totals, level)
+
+    @classmethod
+    def _from_values(
+        cls,
+        metric: str,
+        ks: Sequence[int],
+        values: Sequence[NDArray[np.float64]],
+        totals: NDArray[np.int64],
+        level: float,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Self:
+        """The curve of one value per problem at each k."""
+        means = [mean_interval(each, level, bounds=bounds) for each in values]
+        return cls(
+            metric=metric,
+            estimator=ESTIMATORS[metric],
+            points=tuple(
+                CurvePoint(k, mean.value, mean.standard_error, mean.low, mean.high)
+                for k, mean in zip(ks, means, strict=True)
+            ),
+            level=float(level),
+            method="t",
+            problems=len(totals),
+            n_min=int(totals.min()),
+            n_max=int(totals.max()),
+        )
+
+    @property
+    def k(self) -> NDArray[np.int64]:
+        """The k of every point, ascending."""
+        return np.array([point.k for point in self.points], dtype=np.int64)
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """The mean over problems at every point."""
+        return np.array([point.value for point in self.points])
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """The standard error at every point, nan for one problem."""
+        return np.array([point.standard_error for point in self.points])
+
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """The lower end of the interval at every point, nan for one problem."""
+        return np.array([point.low for point in self.points])
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """The upper end of the interval at every point, nan for one problem."""
+        return np.array([point.high for point in self.points])
+
+
+def default_ks(n_min: int) -> tuple[int, ...]:
+    """The powers of two up to n_min, and n_min: the k at which a curve is drawn unless others are asked for."""
+    n_min = inputs.whole("n_min", n_min)
+    powers = [1 << exponent for exponent in range(n_min.bit_length())]
+    return tuple(powers) if powers[-1] == n_min else (*powers, n_min)
+
+
+def pad(groups: Sequence[Sequence[float | None]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rewards of shape (P, N) and their mask, from groups of any lengths in which None marks a missing completion.
+
+    N is the longest group; what is masked is 0.
+
+    Raises:
+      ValueError: no groups, no reward in any, or rewards that are not finite real numbers.
+    """
+    lengths = np.array([len(group) for group in groups], dtype=np.int64)
+    flat = [reward for group in groups for reward in group]
+    present = np.array([reward is not None for reward in flat], dtype=np.bool_)
+    known, _ = inputs.rewards([reward for reward in flat if reward is not None])
+    places = np.arange(lengths.max()) < lengths[:, None]
+    g, mask = np.zeros(places.shape), np.zeros(places.shape, dtype=np.bool_)
+    mask[places] = present
+    g[mask] = known
+    return g, mask
+
+
+def _is_ragged(rewards: object) -> TypeGuard[Sequence[Sequence[float]]]:
+    return (
+        isinstance(rewards, list | tuple)
+        and all(isinstance(group, list | tuple | np.ndarray) for group in rewards)
+        and len({len(group) for group in rewards}) > 1
+    )
+
+
+def _padded(groups: Sequence[Sequence[float]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    g, mask = pad(groups)
+    if mask.sum() < sum(len(group) for group in groups):
+        raise ValueError("rewards hold None; pad(rewards) gives an array and the mask that leaves them out")
+    return g, mask
+
+
+def _ks(k: int | Sequence[int] | None, totals: NDArray[np.int64]) -> list[int]:
+    """The k of a curve, ascending, each once; ValueError where one exceeds the smallest n."""
+    if totals.ndim != 1 or totals.size == 0:
+        raise ValueError(f"a curve needs one n for each of at least one problem; got shape {totals.shape}")
+    n_min = int(totals.min())
+    if n_min < 1:
+        raise ValueError(f"every problem needs at least one completion; problem {int(totals.argmin())} has {n_min}")
+    if k is None:
+        return list(default_ks(n_min))
+    ks = sorted({inputs.attempts(each) for each in (k if isinstance(k, Sequence | np.ndarray) else (k,))})
+    if not ks:
+        raise ValueError("k must hold at least one number of attempts; got none")
+    if ks[-1] > n_min:
+        raise ValueError(f"k must be at most the smallest n; got k={ks[-1]}, n={n_min}")
+    return ks

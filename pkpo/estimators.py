@@ -1,0 +1,145 @@
+"""Unbiased estimates of pass@k and its relatives, one per problem, from n completions of which k attempts are drawn."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpo import inputs
+from pkpo.weights import LIFT, binomial_ratios, order_weights
+
+# Where a group's largest |reward| reaches 2^500 its rewards are first multiplied by 2^-524: no difference, product with
+# a lifted weight, or sum of n of those then overflows.
+LARGE, SHRINK = 2.0**500, -524
+
+
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Unbiased estimate of pass@k for each problem: 1 - C(n - c, k) / C(n, k).
+
+    Args:
+      n: completions drawn per problem, integers, shape (P,) or any that broadcasts with c; at most 2^31 - 1.
+      c: completions that passed, 0 <= c <= n.
+      k: attempts allowed, 1 <= k <= min(n).
+    Returns:
+      Estimates in [0, 1], in the broadcast shape (a NumPy float for two scalars), each within 1 ulp.
+    Raises:
+      ValueError: counts that are not integers, c outside [0, n], or k outside [1, min(n)], where no unbiased estimate
+        exists.
+
+    Chen et al. (2021), arXiv:2107.03374, Eq. (1); arXiv:2505.15201v4, Eq. (6) and Corollary 2.
+    """
+    return _per_count(n, c, k, _pass)
+
+
+def fail_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Unbiased estimate of 1 - pass@k for each problem: C(n - c, k) / C(n, k).
+
+    1 - pass_at_k(n, c, k) would lose it where pass@k is near 1. Arguments, shapes and errors are those of pass_at_k.
+    """
+    return _per_count(n, c, k, _fail)
+
+
+def pass_hat_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Unbiased estimate of pass^k, the chance that k attempts all pass: C(c, k) / C(n, k).
+
+    (c / n)^k would be biased. Arguments, shapes and errors are those of pass_at_k.
+
+    Yao et al. (2024), arXiv:2406.12045, section 4.
+    """
+    return _per_count(n, c, k, lambda n, c, k: _fail(n, n - c, k))
+
+
+def max_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Unbiased estimate of max_g@k, the mean of the best of k rewards: sum_i C(i - 1, k - 1) / C(n, k) * g_(i).
+
+    Args:
+      g: rewards, shape (..., n), bool, int or float; g_(1) <= ... <= g_(n) are one group's, sorted.
+      k: attempts allowed, 1 <= k <= n.
+      mask: booleans that broadcast to g, True for a real completion; what is masked is as if it were not there.
+    Returns:
+      Estimates within the range of each group's rewards, shape (...), each within 8 ulp of max|g|.
+    Raises:
+      ValueError: rewards that are not finite real numbers, an empty group, or k outside [1, n] for some group.
+
+    arXiv:2505.15201v4, Eq. (12) to (14).
+    """
+    return max_at_ks(g, (inputs.attempts(k),), mask)[..., 0][()]
+
+
+def min_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Unbiased estimate of the mean of the worst of k rewards: -max_at_k(-g, k), with its arguments and errors."""
+    values, valid = inputs.rewards(g, mask)
+    return -max_at_k(-values, k, valid)
+
+
+def max_at_ks(g: ArrayLike, ks: Sequence[int], mask: ArrayLike | None = None) -> NDArray[np.float64]:
+    """max_at_k for each of several k, shape (..., len(ks)), sorting the rewards once."""
+    values, valid = inputs.rewards(g, mask)
+    if ks:
+        inputs.check_sizes("max_at_k", max(ks), f"k={max(ks)}", values.shape, valid)
+    estimates = np.empty((values[..., 0].size, len(ks)))
+    flat_mask = None if valid is None else valid.reshape(-1, values.shape[-1])
+    for groups in inputs.by_size(values.reshape(-1, values.shape[-1]), flat_mask):
+        rows = slice(None) if groups.where is None else groups.where[0]
+        estimates[rows] = _best_of(np.sort(groups.values, axis=1), ks)
+    return estimates.reshape(*values.shape[:-1], len(ks))
+
+
+def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """The power of two to multiply each sorted group by before it is summed, shape (P, 1); None where all are 0."""
+    peaks = np.maximum(-ranked[:, :1], ranked[:, -1:])
+    if not (peaks >= LARGE).any():
+        return None
+    return np.where(peaks >= LARGE, SHRINK, 0)
+
+
+def _best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float64]:
+    """sum_i w_i g_(i) for groups sorted ascending, shape (P, n), and each k: shape (P, len(ks))."""
+    lowest, highest = ranked[:, 0], ranked[:, -1]
+    exponents = range_exponents(ranked)
+    factor: float | NDArray[np.float64] = 2.0**-LIFT
+    if exponents is not None:
+        ranked = np.ldexp(ranked, exponents)
+        factor = np.ldexp(1.0, -LIFT - exponents[:, 0])
+    means = [np.clip((ranked * order_weights(ranked.shape[1], k)).sum(axis=1) * factor, lowest, highest) for k in ks]
+    return np.stack(means, axis=1) if means else np.empty((len(ranked), 0))
+
+
+def _per_count(n: ArrayLike, c: ArrayLike, k: int, estimate: Callable[[int, int, int], float]) -> NDArray[np.float64]:
+    """The estimate at each (n, c), computed once for each pair that occurs."""
+    k = inputs.attempts(k)
+    try:
+        totals, passed = np.broadcast_arrays(inputs.counts("n", n), inputs.counts("c", c))
+    except ValueError as error:
+        if "broadcast" not in str(error):
+            raise
+        raise ValueError(f"n of shape {np.shape(n)} and c of shape {np.shape(c)} do not broadcast") from error
+    if totals.size and k > totals.min():
+        raise ValueError(f"k must be at most the smallest n; got k={k}, n={totals.min()}")
+    if (passed > totals).any():
+        index = tuple(int(axis[0]) for axis in np.nonzero(passed > totals))
+        raise ValueError(f"c must be in [0, n]; got c={passed[index]}, n={totals[index]} at index {index}")
+    pairs, inverse = np.unique(totals << 32 | passed, return_inverse=True)
+    estimates = [estimate(pair >> 32, pair & 0xFFFFFFFF, k) for pair in pairs.tolist()]
+    return np.array(estimates, dtype=np.float64)[inverse.reshape(totals.shape)]
+
+
+def _fail_ratio(n: int, c: int, k: int) -> tuple[int, int]:
+    """(mantissa, exponent) of C(n - c, k) / C(n, k), by the shorter of the two equal products."""
+    few, many = sorted((c, k))
+    if n - many < few:
+        return 0, 0
+    return next(islice(binomial_ratios(n, many), few, None), (0, 0))  # (0, 0): it fell below 2^-1600 on the way
+
+
+def _fail(n: int, c: int, k: int) -> float:
+    return math.ldexp(*_fail_ratio(n, c, k))
+
+
+def _pass(n: int, c: int, k: int) -> float:
+    # In integers 1 - x loses nothing, and Python rounds a quotient of integers once.
+    mantissa, exponent = _fail_ratio(n, c, k)
+    whole = 1 << -exponent
+    return (whole - mantissa) / whole

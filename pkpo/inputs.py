@@ -1,0 +1,153 @@
+"""What the estimators and transforms accept, checked once: a wrong shape, type or value is refused with its bound."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MOST_COMPLETIONS = 2**31 - 1
+
+
+def whole(name: str, value: object) -> int:
+    """value as an int; ValueError where it is no integer (a bool or a float is none) or is below 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be an integer; got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {name}={value}")
+    return int(value)
+
+
+def attempts(k: object) -> int:
+    """k, the number of attempts, as an int; ValueError where it is no integer or is below 1."""
+    return whole("k", k)
+
+
+def finite(name: str, value: object) -> float:
+    """value as a float; ValueError where it is no finite real number (a bool is none)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ValueError(f"{name} must be a real number; got {value!r}")
+    if not -sys.float_info.max <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be finite in float64; got {value}")
+    return float(value)
+
+
+def level_of(level: object) -> float:
+    """A confidence level as a float; ValueError outside (0, 1)."""
+    fraction = finite("level", level)
+    if not 0 < fraction < 1:
+        raise ValueError(f"level must be in (0, 1); got {level}")
+    return fraction
+
+
+def counts(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Whole numbers from 0 to 2^31 - 1, as int64; ValueError for anything else, floats and bools included."""
+    array = _as_array(name, values)
+    if array.size == 0 and array.dtype == np.float64:  # NumPy's type for an empty list
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be integers; got {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() > MOST_COMPLETIONS):
+        worst = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} must be in [0, {MOST_COMPLETIONS}]; got {worst}")
+    return array.astype(np.int64)
+
+
+def rewards(g: ArrayLike, mask: ArrayLike | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Rewards as float64 of shape (..., n), and the mask broadcast to them, None where every entry is real.
+
+    Raises:
+      ValueError: rewards that are no numbers (objects, None, strings, complex), have no axis or no completion, or are
+        not finite where the mask is True; a mask that is not boolean or does not broadcast to the rewards.
+    """
+    array = _as_array("rewards", g)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"rewards must be real numbers; got an array of {array.dtype} (mark a missing one by mask)")
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"rewards must have shape (..., n) with n at least 1; got shape {array.shape}")
+    valid = None if mask is None else _mask(mask, array.shape)
+    finite = np.isfinite(array)
+    if not finite.all():
+        wrong = ~finite if valid is None else ~finite & valid
+        if wrong.any():
+            index = tuple(int(axis[0]) for axis in np.nonzero(wrong))
+            raise ValueError(f"rewards must be finite; got {array[index]} at index {index}")
+    with np.errstate(over="ignore"):
+        converted = array.astype(np.float64, copy=False)
+    if array.dtype.itemsize > 8:  # a long double may be finite where a float64 is not
+        return rewards(converted, valid)
+    return converted, valid
+
+
+class SameSize(NamedTuple):
+    """Groups with the same number n of rewards, without their masked entries."""
+
+    n: int
+    values: NDArray[np.float64]  # (groups, n)
+    where: tuple[NDArray[np.int64], NDArray[np.bool_]] | None  # the groups' rows, and the valid entries of each
+
+    def scatter(self, results: NDArray[np.float64], into: NDArray[np.float64]) -> None:
+        """Put results, shape (groups, n), in the places that values came from."""
+        if self.where is None:
+            into[...] = results
+            return
+        rows, valid = self.where
+        padded = np.zeros(valid.shape)
+        padded[valid] = results.ravel()
+        into[rows] = padded
+
+
+def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_] | None) -> Iterator[SameSize]:
+    """The groups of g, shape (P, N), gathered by their number of valid entries, fewest first.
+
+    Dropping the masked entries before any arithmetic makes a mask mean exactly what leaving them out would.
+    """
+    if mask is None:
+        yield SameSize(g.shape[1], g, None)
+        return
+    sizes = mask.sum(axis=1)
+    order = np.argsort(sizes, kind="stable")
+    distinct, starts = np.unique(sizes[order], return_index=True)
+    for n, rows in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
+        valid = mask[rows]
+        yield SameSize(n, g[rows][valid].reshape(len(rows), n), (rows, valid))
+
+
+def check_sizes(
+    name: str, needed: int, k: str, shape: tuple[int, ...], mask: NDArray[np.bool_] | None, hint: str = ""
+) -> None:
+    """ValueError naming the first group with fewer than the needed number of rewards."""
+    if mask is None:
+        if shape[-1] < needed:
+            raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; got n={shape[-1]}{hint}")
+        return
+    sizes = mask.sum(axis=-1)
+    short = np.argwhere(sizes < needed)
+    if len(short):
+        index = tuple(short[0].tolist())
+        group = f"group {index[0]}" if len(index) == 1 else f"group {index}" if index else "the group"
+        raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; {group} has n={sizes[index]}{hint}")
+
+
+def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} must be a plain array; give a masked array's data, and ~its mask as mask")
+    try:
+        return np.asarray(values)
+    except (
+        ValueError,
+        TypeError,
+    ) as error:  # NumPy's words for lists of unequal lengths name neither input nor way out
+        raise ValueError(f"{name} must be a rectangular array of numbers; pad ragged groups and mask them") from error
+
+
+def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    valid = _as_array("mask", mask)
+    if valid.dtype != np.bool_:
+        raise ValueError(f"mask must be boolean, True for a real completion; got {valid.dtype}")
+    try:
+        valid = np.broadcast_to(valid, shape)
+    except ValueError as error:
+        raise ValueError(f"mask of shape {valid.shape} does not broadcast to rewards of shape {shape}") from error
+    return None if valid.all() else valid

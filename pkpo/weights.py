@@ -1,0 +1,90 @@
+"""Order-statistic weights C(i-1, k-1) / C(n, k), each rounded once, and the cache for what is built of them.
+
+lgamma is off by 2e-4 at n = 1e6 and the recursion in float64 drifts by thousands of ulp. Here the recursion runs in
+Python integers: a mantissa of at least 108 bits and an exponent, so that a million steps lose less than 2^-88.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Weights reach far below the smallest float64 (1 / C(1100, 550) does already). They are kept times 2^400 and the
+# factor is taken off the finished sum, so that what is small is rounded once, at the end.
+LIFT = 400
+_BITS = 128
+
+
+def binomial_ratios(n: int, k: int, first: tuple[int, int] = (1, 1)) -> Iterator[tuple[int, int]]:
+    """(mantissa, exponent) of first * C(n - t, k) / C(n, k) for t = 0, 1, ..., ending where the ratio becomes zero.
+
+    first is a fraction (numerator, denominator) with denominator at most 2^32. A ratio below 2^-1600 counts as zero.
+    """
+    mantissa, exponent = (first[0] << 2 * _BITS) // first[1], -2 * _BITS
+    for m in range(n, k, -1):
+        yield mantissa, exponent
+        mantissa = mantissa * (m - k) // m
+        if mantissa < 1 << _BITS:
+            if exponent < -1600 - _BITS:
+                return
+            mantissa, exponent = mantissa << 64, exponent - 64
+    yield mantissa, exponent
+
+
+def order_weights(n: int, k: int) -> NDArray[np.float64]:
+    """w_i = C(i - 1, k - 1) / C(n, k) times 2^400 for i = 1..n, shape (n,), read-only: each within 0.5 ulp.
+
+    w_i is the share of the k-subsets of n rewards, sorted ascending, whose maximum is the i-th.
+    arXiv:2505.15201v4, Eq. (12) and (13).
+    """
+    return _order_weights.get((n, k), lambda: _compute(n, k))
+
+
+def _compute(n: int, k: int) -> NDArray[np.float64]:
+    # From the top: w_n = k / n, and C(i - 1, k - 1) falls as i does.
+    ratios = binomial_ratios(n - 1, k - 1, (k, n))
+    falling = [math.ldexp(mantissa, exponent + LIFT) for mantissa, exponent in ratios]
+    weights = np.zeros(n)
+    weights[n - len(falling) :] = falling[::-1]
+    weights.flags.writeable = False
+    return weights
+
+
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=_Sized)
+
+
+class ByteCache(Generic[Kept]):
+    """The values used last, as many as fit in a number of bytes; safe to share between threads."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.nbytes = 0
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """The value under key, made now where it is not kept. Two threads may both make it; either value serves."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            if key not in self._kept and made.nbytes <= self.limit:
+                self._kept[key] = made
+                self.nbytes += made.nbytes
+                while self.nbytes > self.limit:
+                    self.nbytes -= self._kept.popitem(last=False)[1].nbytes
+        return made
+
+
+_order_weights: ByteCache[NDArray[np.float64]] = ByteCache(32 * 2**20)
