@@ -1,18 +1,18 @@
-"""Programs that end when we do, and the account that Postgres may run as."""
+"""Programs that end when we do, and the account that a program runs as."""
 
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 # The shell checks that we still are its parent: a parent that died before setpriv asked for the signal sends none.
 _UNLESS_ORPHANED = 'test "$PPID" -eq "$0" && exec "$@"'
-_REACHES = 'test -x "$0" || { echo "$0 is out of its reach" >&2; exit 1; }; cd "$1"'
+_IN_REACH = 'test -x "$0" || { echo "$0 is out of its reach" >&2; exit 1; }; cd "$1"'
 
 
 def tied_to_us(command: Sequence[str], death_signal: signal.Signals) -> list[str]:
@@ -26,10 +26,12 @@ def tied_to_us(command: Sequence[str], death_signal: signal.Signals) -> list[str
     return ["setpriv", "--pdeathsig", name, "sh", "-c", _UNLESS_ORPHANED, str(os.getpid()), *command]
 
 
-def spawn(command: Sequence[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def spawn(
+    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes], folder: str | None = None
+) -> subprocess.Popen[bytes]:
     """The started program, in a session of its own so that a Ctrl-C at the terminal reaches only us."""
     return subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True
     )
 
 
@@ -58,12 +60,12 @@ class Account:
         """Why a program run as this account could not be executed or reach the folder; None if it could."""
         if self.prefix and shutil.which(self.prefix[0]) is None:
             return f"{self.prefix[0]} is not installed"
-        command = [*self.prefix, "sh", "-c", _REACHES, str(program), str(folder)]
+        command = [*self.prefix, "sh", "-c", _IN_REACH, str(program), str(folder)]
         attempt = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
         return attempt.stderr.strip() or "refused" if attempt.returncode else None
 
     def take_over(self, folder: Path) -> None:
-        """Makes this account the owner of all in the folder, and last of the folder itself: the sign that it is done."""
+        """Makes this account the owner of all in the folder, and of the folder itself last: the sign of being done."""
         if folder.stat().st_uid == self.uid:
             return
         for parent, _, files in os.walk(folder, topdown=False):
@@ -78,9 +80,9 @@ def ordinary_user() -> Account:
 
 
 def root_in_a_namespace() -> Account:
-    """Root under the name of nobody: still the owner of root's files, so that nothing is chowned and /root is in reach."""
-    nobody = pwd.getpwnam("nobody")
-    prefix = ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+    """Root under the name of nobody: still the owner of root's files, so nothing is chowned and /root is in reach."""
+    entry = pwd.getpwnam("nobody")
+    prefix = ("unshare", "--user", f"--map-user={entry.pw_uid}", f"--map-group={entry.pw_gid}")
     return Account("root in a user namespace", prefix, 0, 0)
 
 

@@ -2,22 +2,21 @@
 
 lock             held (flock) by the process that serves the folder, whose pid it contains
 postgres/        password, and data/, the cluster: both appear at once, whole
-postgres.new-*   a cluster in the making; removed by the next start
+postgres.new-*   a cluster in the making; what is left of one is removed by the next start
 database-url     while Postgres runs, for other commands of the same user
-postgres.log, api.log, and the older half of each in *.log.1
+postgres.log, api.log
 """
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, NoReturn
 
-LOCK_PATIENCE = 1.0  # seconds: a predecessor that was just killed, or running_url looking, holds the lock no longer
-LOG_LIMIT = 8 * 2**20  # bytes
+LOCK_PATIENCE: Final = 1.0  # seconds; a launcher just killed, or running_url looking, holds the lock no longer
+LOG_LIMIT: Final = 8 * 2**20  # bytes
 
 
 class EmbeddedPostgresError(Exception):
@@ -25,7 +24,7 @@ class EmbeddedPostgresError(Exception):
 
 
 class DataFolder:
-    """A data folder, not yet held."""
+    """A data folder, held by this process between `hold` and `release`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
@@ -38,22 +37,25 @@ class DataFolder:
         self._lock: IO[str] | None = None
 
     def hold(self) -> None:
-        """Makes the folder where it is missing and keeps every other launcher out until `release` or our death."""
+        """Makes the folder where it is missing, and keeps every other launcher out until `release` or our death."""
         if self.path.exists() and not self.path.is_dir():
             raise EmbeddedPostgresError(f"the data folder {self.path} is a file; name a folder with PKPO_DATA_DIR")
         with explained(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = open(self.path / "lock", "a+", opener=_private)  # noqa: SIM115 - it stays open while we hold the folder
-            deadline = time.monotonic() + LOCK_PATIENCE
-            while not _locked(lock, fcntl.LOCK_EX):
-                if time.monotonic() > deadline:
-                    self._refuse(lock)
-                time.sleep(0.05)
+            lock = open(self.path / "lock", "a+", opener=_private)  # noqa: SIM115 - open for as long as we hold it
+            self._wait_for(lock)
             lock.truncate(0)
             print(os.getpid(), file=lock, flush=True)
         self._lock = lock
 
-    def _refuse(self, lock: IO[str]) -> None:
+    def _wait_for(self, lock: IO[str]) -> None:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while not _locked(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                self._refuse(lock)
+            time.sleep(0.05)
+
+    def _refuse(self, lock: IO[str]) -> NoReturn:
         with lock:
             lock.seek(0)
             holder = lock.read().strip()
@@ -63,35 +65,35 @@ class DataFolder:
         )
 
     def release(self) -> None:
-        """Lets the next launcher in."""
+        """Lets the next launcher in; nothing happens unless we hold the folder."""
         if self._lock is not None:
+            self._url_file.unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
     def publish(self, url: str) -> None:
-        """Tells the other commands of this user where Postgres is."""
-        with explained(self.path):
-            write_private(self._url_file, url)
-
-    def withdraw(self) -> None:
-        """Takes back what `publish` said."""
-        self._url_file.unlink(missing_ok=True)
+        """Tells the other commands of this user where Postgres is, until `release`."""
+        write_private(self._url_file, url)
 
     def published_url(self) -> str | None:
         """The URL that a living launcher published; None when nobody holds the folder."""
         try:
             with open(self.path / "lock") as lock:
-                # What a launcher left behind that was killed says nothing: only the lock dies with its holder.
+                # The file of a launcher that was killed says nothing: only the lock dies with its holder.
                 return None if _locked(lock, fcntl.LOCK_SH) else self._url_file.read_text()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _explanation(self.path, error) from error
 
 
 def bound_log(log: Path) -> None:
-    """Moves a log that has grown past LOG_LIMIT aside, under the process that goes on appending to it."""
+    """Drops the older half of a log past LOG_LIMIT, under the process that goes on appending to it."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
-        os.truncate(log, 0)
+        newer_half = log.read_bytes()[-LOG_LIMIT // 2 :]
+        with log.open("r+b") as file:
+            file.truncate(0)
+            file.write(newer_half)
 
 
 def open_log(log: Path) -> IO[bytes]:
@@ -132,8 +134,12 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        raise EmbeddedPostgresError(f"the data folder {path} cannot be used: {error.strerror}{where}") from error
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: Path, error: OSError) -> EmbeddedPostgresError:
+    where = f" ({error.filename})" if error.filename else ""
+    return EmbeddedPostgresError(f"the data folder {path} cannot be used: {error.strerror}{where}")
 
 
 def _private(path: str, flags: int) -> int:
