@@ -1,0 +1,107 @@
+"""The launcher and the supervisor in processes of their own, and what /proc says of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LAUNCHER = """
+import sys
+from pathlib import Path
+from app.embedded_postgres import EmbeddedPostgres
+with EmbeddedPostgres(Path(sys.argv[1])) as postgres:
+    print(postgres.pid, postgres.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def program(*command: str, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The running program; whatever the test leaves of it is killed."""
+    pipe = subprocess.PIPE
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)} | dict(environment or {})
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def launcher(
+    folder: Path, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs EmbeddedPostgres on the folder until its standard input ends."""
+    with program(*prefix, sys.executable, "-c", LAUNCHER, str(folder), environment=environment) as process:
+        yield process
+
+
+def started(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The pid and the URL of the Postgres that a launcher has started."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()[1]
+    pid, url = line.split()
+    return int(pid), url
+
+
+def connect(url: str) -> psycopg.Connection:
+    """A connection that commits each statement."""
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+
+
+def inhabitants(folder: Path) -> dict[int, str]:
+    """The command lines, by pid, of the processes that were given the folder or work in it; zombies do neither."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(folder) in command or (process / "cwd").readlink().is_relative_to(folder):
+                found[int(process.name)] = command
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def lives(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """The pids of the children of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def eventually(condition: Callable[[], object], seconds: float = 15) -> None:
+    """Returns when the condition holds; fails when it does not hold in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def kill(pid: int) -> None:
+    """Returns when a process that somebody reaps, killed with SIGKILL, has stopped running."""
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not lives(pid))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
