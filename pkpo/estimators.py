@@ -8,11 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.weights import LIFT, binomial_ratios, order_weights
-
-# Where a group's largest |reward| reaches 2^500 its rewards are first multiplied by 2^-524: no difference, product with
-# a lifted weight, or sum of n of those then overflows.
-LARGE, SHRINK = 2.0**500, -524
+from pkpo.weights import LIFT, binomial_ratios, order_weights, range_exponents
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -80,19 +76,13 @@ def max_at_ks(g: ArrayLike, ks: Sequence[int], mask: ArrayLike | None = None) ->
     if ks:
         inputs.check_sizes("max_at_k", max(ks), f"k={max(ks)}", values.shape, valid)
     estimates = np.empty((values[..., 0].size, len(ks)))
-    flat_mask = None if valid is None else valid.reshape(-1, values.shape[-1])
-    for groups in inputs.by_size(values.reshape(-1, values.shape[-1]), flat_mask):
-        rows = slice(None) if groups.where is None else groups.where[0]
-        estimates[rows] = _best_of(np.sort(groups.values, axis=1), ks)
+    flat = values.reshape(-1, values.shape[-1])
+    if valid is None:
+        estimates[...] = _best_of(np.sort(flat, axis=1), ks)
+    else:
+        for groups in inputs.by_size(flat, valid.reshape(flat.shape)):
+            estimates[groups.rows] = _best_of(np.sort(groups.values, axis=1), ks)
     return estimates.reshape(*values.shape[:-1], len(ks))
-
-
-def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
-    """The power of two to multiply each sorted group by before it is summed, shape (P, 1); None where all are 0."""
-    peaks = np.maximum(-ranked[:, :1], ranked[:, -1:])
-    if not (peaks >= LARGE).any():
-        return None
-    return np.where(peaks >= LARGE, SHRINK, 0)
 
 
 def _best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float64]:

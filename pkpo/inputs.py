@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,38 +81,32 @@ def rewards(g: ArrayLike, mask: ArrayLike | None = None) -> tuple[NDArray[np.flo
     return converted, valid
 
 
-class SameSize(NamedTuple):
-    """Groups with the same number n of rewards, without their masked entries."""
+@dataclass(frozen=True)
+class SameSize:
+    """The groups of one number n of valid entries each, without their masked ones."""
 
-    n: int
     values: NDArray[np.float64]  # (groups, n)
-    where: tuple[NDArray[np.int64], NDArray[np.bool_]] | None  # the groups' rows, and the valid entries of each
+    rows: NDArray[np.int64]  # which groups of the batch they are
+    valid: NDArray[np.bool_]  # (groups, N), where in their rows the values stood
 
     def scatter(self, results: NDArray[np.float64], into: NDArray[np.float64]) -> None:
-        """Put results, shape (groups, n), in the places that values came from."""
-        if self.where is None:
-            into[...] = results
-            return
-        rows, valid = self.where
-        padded = np.zeros(valid.shape)
-        padded[valid] = results.ravel()
-        into[rows] = padded
+        """Put results, shape (groups, n), in the places that the values came from, and 0 in the masked ones."""
+        padded = np.zeros(self.valid.shape)
+        padded[self.valid] = results.ravel()
+        into[self.rows] = padded
 
 
-def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_] | None) -> Iterator[SameSize]:
+def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_]) -> Iterator[SameSize]:
     """The groups of g, shape (P, N), gathered by their number of valid entries, fewest first.
 
     Dropping the masked entries before any arithmetic makes a mask mean exactly what leaving them out would.
     """
-    if mask is None:
-        yield SameSize(g.shape[1], g, None)
-        return
     sizes = mask.sum(axis=1)
     order = np.argsort(sizes, kind="stable")
     distinct, starts = np.unique(sizes[order], return_index=True)
     for n, rows in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
         valid = mask[rows]
-        yield SameSize(n, g[rows][valid].reshape(len(rows), n), (rows, valid))
+        yield SameSize(g[rows][valid].reshape(len(rows), n), rows, valid)
 
 
 def check_sizes(

@@ -1,18 +1,10 @@
 """Rewards to credits: each group's rewards g become s with E[sum_i s_i grad log p(x_i)] = grad max_g@k, exactly.
 
-Sorted ascending, with gaps d_m = g_(m+1) - g_(m) and w_m = C(m-1, k-1) / C(n, k), every transform has the form
-
-    credit_(i) = sum_j level_j g_(j)  +  sum_{m < i} below_m d_m  -  sum_{m >= i} above_m d_m
-
-with below and above never negative. So ties get equal credit, a group of equal rewards gets exactly 0 from those
-without a level, and no credit is the small difference of two large sums that the formula does not itself call for.
-
 In a trainer the credits replace the advantages. Nothing may centre them or scale them per group: the other credits of a
 group depend on x_i, so that would change what is maximised.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -20,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.estimators import range_exponents
-from pkpo.weights import LIFT, ByteCache, order_weights
+from pkpo.credits import credits_of, form
 
 Scale = Literal["sum", "mean", "rms"]
 SCALES: tuple[Scale, ...] = ("sum", "mean", "rms")
@@ -138,17 +129,13 @@ def transform(
     values, valid = inputs.rewards(g, mask)
     _check_range(name, weights, values.shape, valid)
     width = values.shape[-1]
-    credits = np.empty(values.shape)
-    flat_mask = None if valid is None else valid.reshape(-1, width)
-    flat_credits = credits.reshape(-1, width)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for groups in inputs.by_size(values.reshape(-1, width), flat_mask):
-            form = _form(name, groups.n, weights)
-            groups.scatter(_credits(groups.values, form, groups.n if scale == "mean" else 1), flat_credits)
+    flat_valid = None if valid is None else valid.reshape(-1, width)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
+        credits = _credited(name, weights, values.reshape(-1, width), flat_valid, scale).reshape(values.shape)
     if not np.isfinite(credits).all():
         largest = np.abs(values).max(where=True if valid is None else valid, initial=0.0)
         raise ValueError(f"credits exceed the range of float64; their largest |reward| is {largest}")
-    return _unit_rms(credits, valid) if scale == "rms" else credits
+    return unit_rms(credits, valid) if scale == "rms" else credits
 
 
 def smallest_n(name: str, k: int | Mapping[int, float]) -> int:
@@ -187,128 +174,25 @@ def _check_range(name: str, weights: _Weights, shape: tuple[int, ...], valid: ND
     inputs.check_sizes(name, _smallest_n(name, k), f"k={k}", shape, valid, hint)
 
 
-@dataclass(frozen=True)
-class _Form:
-    """Weights of the credits of sorted groups (see the top of this file), each times 2^LIFT."""
+def _credited(
+    name: str, weights: _Weights, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, scale: Scale
+) -> NDArray[np.float64]:
+    """The credits of groups of shape (P, n), before they are brought to unit RMS."""
 
-    below: NDArray[np.float64]  # (n - 1,)
-    above: NDArray[np.float64] | None = None  # (n - 1,)
-    level: NDArray[np.float64] | None = None  # (n,)
+    def of_size(g: NDArray[np.float64]) -> NDArray[np.float64]:
+        n = g.shape[1]
+        return credits_of(g, form(name, n, weights), n if scale == "mean" else 1)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(part.nbytes for part in (self.below, self.above, self.level) if part is not None)
-
-
-_forms: ByteCache[_Form] = ByteCache(64 * 2**20)
-
-
-def _form(name: str, n: int, weights: _Weights) -> _Form:
-    return _forms.get((name, n, weights), lambda: _total([(_form_at(name, n, k), weight) for k, weight in weights]))
-
-
-def _total(forms: list[tuple[_Form, float]]) -> _Form:
-    """The sum of weight times form: credits are linear in them."""
-    if len(forms) == 1 and forms[0][1] == 1:
-        return forms[0][0]
-
-    def total(part: str) -> NDArray[np.float64] | None:
-        terms = [values * weight for form, weight in forms if (values := getattr(form, part)) is not None]
-        return np.sum(terms, axis=0) if terms else None
-
-    below = total("below")
-    assert below is not None
-    return _Form(below, total("above"), total("level"))
-
-
-def _form_at(name: str, n: int, k: int) -> _Form:
-    w = order_weights(n, k)
-    if name == "s":
-        return _Form(w[:-1], level=_lowest_credit(w, k))
-    if name == "sloo_minus_one" and k > 1:
-        return _Form(w[1:])  # C(m, k-1) / C(n, k) is w_(m+1)
-    m = np.arange(1, n)
-    if name == "plugin" and k > 1:
-        return _Form(m * w[1:] / (n - 1), (n - m) * w[:-1] / (n - 1))
-    # At k = 1 sloo_minus_one and plugin are centered: (g_i - mean of the others) / n.
-    form = _Form(m * w[:-1] / (n - k), (n - m) * w[:-1] / (n - k))
-    if name == "sloo":
-        return _with_sloo_remainder(form, w, n, k)
-    return form
-
-
-def _lowest_credit(w: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """The lowest reward's s as weights of the sorted rewards: C(j-2, k-2) / C(n, k), those it shares with top j."""
-    n = len(w)
-    level = np.zeros(n)
-    if k == 1:
-        level[0] = w[0]
-    else:
-        level[1:] = w[1:] * (k - 1) / np.arange(1, n)
-    return level
-
-
-def _with_sloo_remainder(form: _Form, w: NDArray[np.float64], n: int, k: int) -> _Form:
-    """centered less k / (n (n-1)) * max_at_k of the others, which falls from that of all but the lowest as i rises."""
-    remainder = k / ((n - 1) * (n - k))
-    assert form.above is not None
-    level = np.zeros(n)
-    j = np.arange(2, n + 1)
-    level[1:] = -remainder * w[1:] * (j - k) / (j - 1)
-    level[:k] = 0.0
-    return _Form(form.below + remainder * w[:-1], form.above, level)
-
-
-# Rewards in a block: its arrays (order, sorted rewards, gaps, credits) fit the second-level cache together.
-_BLOCK = 1 << 14
-# Below this many terms a plain running sum is within the error target on its own.
-_PLAIN = 24
-
-
-def _credits(g: NDArray[np.float64], form: _Form, factor: int) -> NDArray[np.float64]:
-    """factor times the credits of each row of g, shape (P, n)."""
-    credits = np.empty(g.shape)
-    rows = max(1, _BLOCK // g.shape[1])
-    for start in range(0, len(g), rows):
-        block = np.ascontiguousarray(g[start : start + rows])
-        order = np.argsort(block, axis=1)
-        order += np.arange(len(block))[:, None] * g.shape[1]  # positions in the flat block
-        credits[start : start + rows].reshape(-1)[order] = _ranked_credits(block.reshape(-1)[order], form, factor)
+    if valid is None:
+        return of_size(values)
+    credits = np.zeros(values.shape)
+    for groups in inputs.by_size(values, valid):
+        groups.scatter(of_size(groups.values), credits)
     return credits
 
 
-def _ranked_credits(ranked: NDArray[np.float64], form: _Form, factor: int) -> NDArray[np.float64]:
-    """factor times the credits of groups sorted ascending."""
-    unlift: float | NDArray[np.float64] = 2.0**-LIFT * factor
-    exponents = range_exponents(ranked)
-    if exponents is not None:
-        ranked = np.ldexp(ranked, exponents)
-        unlift = np.ldexp(float(factor), -LIFT - exponents)
-    gaps = np.diff(ranked, axis=1)
-    credits = np.zeros(ranked.shape)
-    credits[:, 1:] = _running_sum(gaps * form.below)
-    if form.above is not None:
-        credits[:, :-1] -= _running_sum((gaps * form.above)[:, ::-1])[:, ::-1]
-    if form.level is not None:
-        credits += (ranked * form.level).sum(axis=1, keepdims=True)
-    credits *= unlift
-    return credits
-
-
-def _running_sum(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The cumulative sum along each row, compensated where it is long: each entry within about an ulp."""
-    total = np.cumsum(terms, axis=1)
-    if terms.shape[1] > _PLAIN:
-        # What each addition lost, exactly (Knuth's two-sum of the sum before and the term).
-        before, after = total[:, :-1], total[:, 1:]
-        added = after - before
-        lost = (before - (after - added)) + (terms[:, 1:] - added)
-        total[:, 1:] += np.cumsum(lost, axis=1)
-    return total
-
-
-def _unit_rms(credits: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """The credits divided by their root mean square over valid entries; zeros where all are zero."""
+def unit_rms(credits: NDArray[np.float64], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """The credits of a whole batch divided by their root mean square over valid entries; zeros where all are zero."""
     peak = np.abs(credits).max(initial=0.0)
     if peak == 0:
         return credits

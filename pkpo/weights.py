@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 LIFT = 400
 _BITS = 128
 
+# Where a group's largest |reward| reaches 2^500 its rewards are first multiplied by 2^-524: no difference, product with
+# a lifted weight, or sum of such products then overflows.
+_LARGE, _SHRINK = 2.0**500, -524
+
 
 def binomial_ratios(n: int, k: int, first: tuple[int, int] = (1, 1)) -> Iterator[tuple[int, int]]:
     """(mantissa, exponent) of first * C(n - t, k) / C(n, k) for t = 0, 1, ..., ending where the ratio becomes zero.
@@ -52,6 +56,14 @@ def _compute(n: int, k: int) -> NDArray[np.float64]:
     weights[n - len(falling) :] = falling[::-1]
     weights.flags.writeable = False
     return weights
+
+
+def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """The power of two to multiply each sorted group by before it is summed, shape (P, 1); None where all are 0."""
+    peaks = np.maximum(-ranked[:, :1], ranked[:, -1:])
+    if not (peaks >= _LARGE).any():
+        return None
+    return np.where(peaks >= _LARGE, _SHRINK, 0)
 
 
 class _Sized(Protocol):
