@@ -1,1 +1,1 @@
-"""Rewards in, credits out."""
+"""Rewards to credits over HTTP, without the database."""

@@ -1,0 +1,133 @@
+"""What POST /v1/transforms takes and gives. The rewards themselves are read in app.transforms.wire."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from app.transforms.wire import MOST_REWARDS
+
+TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin"]
+K_RULE = f"an integer from 1 to {MOST_REWARDS}"
+
+
+def _attempts(value: object) -> int | dict[int, float]:
+    """k, or the weight of each of several."""
+    if isinstance(value, dict):
+        return _weights(value)
+    if type(value) is not int or not 1 <= value <= MOST_REWARDS:
+        raise ValueError(f'k is {K_RULE}, or weights such as {{"1": 0.5, "8": 0.5}}')
+    return value
+
+
+def _weights(value: dict[str, object]) -> dict[int, float]:
+    if not value:
+        raise ValueError("weights need at least one k")
+    weights: dict[int, float] = {}
+    for k, weight in value.items():
+        if not re.fullmatch("[1-9][0-9]{0,6}", k) or int(k) > MOST_REWARDS:
+            raise ValueError(f"each name among the weights is a k, {K_RULE}")
+        if type(weight) not in (int, float):
+            raise ValueError("each weight is a finite number")
+        weights[int(k)] = float(weight)  # type: ignore[arg-type]  # the line above says it is a number
+    return weights
+
+
+Attempts = Annotated[
+    int | dict[int, float],
+    PlainValidator(_attempts),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_REWARDS},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"},
+                    "additionalProperties": {"type": "number"},
+                },
+            ]
+        }
+    ),
+]
+
+
+class TransformOptions(BaseModel):
+    """Which transform, and at which k."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    k: Attempts = Field(
+        description="Attempts that the objective allows; or a weight for each of several, for the gradient of their "
+        "weighted sum"
+    )
+    transform: TransformName = "sloo_minus_one"
+    scale: Literal["sum", "mean", "rms"] = Field(
+        default="sum",
+        description="`sum`: the paper's weights, for a loss that sums over a group; `mean`: times n, for a loss that "
+        "averages; `rms`: one positive factor for the whole batch makes the credits' root mean square 1",
+    )
+    short: Literal["error", "zero"] = Field(
+        default="error",
+        description="What becomes of a group with fewer rewards than the transform needs at this k: the request is "
+        "refused, or the group's credits are 0",
+    )
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """The weight of each k; 1 for a k alone."""
+        return {self.k: 1.0} if isinstance(self.k, int) else self.k
+
+
+class TransformRequest(TransformOptions):
+    """The whole body, for the documentation."""
+
+    rewards: list[list[float | None]] = Field(
+        description=f"One list for each group, of any length; null = missing. At most {MOST_REWARDS} rewards. "
+        "true and false are 1 and 0."
+    )
+
+
+class TransformAnswer(BaseModel):
+    """Credits in the order of the rewards."""
+
+    credits: list[list[float | None]] = Field(description="null where the reward is")
+    max_at_k: list[float | None] = Field(
+        description="Unbiased max_g@k of each group, or the weighted sum of it; null where a group has fewer than k"
+    )
+    transform: TransformName
+    k: int | dict[str, float]
+    scale: Literal["sum", "mean", "rms"]
+
+
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": TransformRequest.model_json_schema(),
+                "examples": {
+                    "one k": {
+                        "value": {"rewards": [[1.0, 0.0, 0.5, 0.0], [0.25, None, 1.0]], "k": 2},
+                    },
+                    "several k": {
+                        "value": {
+                            "rewards": [[1, 0, 1, 0]],
+                            "k": {"1": 0.5, "4": 0.5},
+                            "transform": "sloo_minus_one",
+                            "scale": "mean",
+                        },
+                    },
+                },
+            }
+        },
+    }
+}
+# The first request's answer.
+ANSWER: dict[str, Any] = {
+    "credits": [[0.41666666666666663, 0.0, 0.16666666666666666, 0.0], [0.0, None, 0.75]],
+    "max_at_k": [0.6666666666666666, 1.0],
+    "transform": "sloo_minus_one",
+    "k": 2,
+    "scale": "sum",
+}

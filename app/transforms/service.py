@@ -1,0 +1,130 @@
+"""Credits for ragged groups."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import MOST_ERRORS, AppError
+from app.transforms.schemas import TransformOptions
+from app.transforms.wire import Groups
+from pkpo.estimators import max_at_ks
+from pkpo.transforms import smallest_n, transform, unit_rms
+
+# Each k of a weighted sum is another estimate of every group.
+MOST_ESTIMATES = 8_388_608
+
+
+class GroupTooShort(AppError):
+    """A group that has no unbiased credit at this k."""
+
+    status, type = 422, "group-too-short"
+
+    def __init__(self, options: TransformOptions, needed: int, sizes: NDArray[np.int64]) -> None:
+        short = np.flatnonzero(sizes < needed)
+        hint = "; sloo_minus_one allows k = n" if options.transform in ("sloo", "centered") else ""
+        super().__init__(
+            f"{options.transform} at k={max(options.weights)} needs at least {needed} rewards per group{hint}. "
+            f"{len(short)} of {len(sizes)} groups have fewer, the smallest {sizes.min()}; short=zero gives such groups "
+            "credits of 0.",
+            [(f"/rewards/{i}", f"{sizes[i]} rewards, {needed} needed") for i in short[:MOST_ERRORS].tolist()],
+        )
+
+
+class TooManyAttempts(AppError):
+    """A weighted sum over more k than so many rewards allow."""
+
+    status, type = 422, "too-many-k"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"So many rewards can be weighted over at most {most} k.", [("/k", f"at most {most}")])
+
+
+class BeyondFloat64(AppError):
+    """Credits that no float64 can hold."""
+
+    status, type = 422, "beyond-float64"
+
+    def __init__(self) -> None:
+        super().__init__("Some credits exceed the range of float64; scale the rewards, or the weights, down.")
+
+
+@dataclass(frozen=True)
+class Credits:
+    """What groups of rewards became."""
+
+    credits: NDArray[np.float64]  # end to end as the rewards were; nan where one is missing
+    max_at_k: NDArray[np.float64]  # of each group, weighted over k; nan where the group has fewer than k rewards
+
+
+def credit(groups: Groups, options: TransformOptions) -> Credits:
+    """The credits of all groups; GroupTooShort where one has too few rewards and the options do not allow for it."""
+    most = max(1, MOST_ESTIMATES // max(1, len(groups.rewards)))
+    if len(options.weights) > most:
+        raise TooManyAttempts(most)
+    missing = np.isnan(groups.rewards)
+    if not missing.any():
+        return _credit(groups, options)
+    present = ~missing
+    result = _credit(Groups(groups.rewards[present], _true_by_group(present, groups.sizes)), options)
+    credits = np.full(len(present), np.nan)
+    credits[present] = result.credits
+    return Credits(credits, result.max_at_k)
+
+
+def _credit(groups: Groups, options: TransformOptions) -> Credits:
+    """The credits of groups without a missing reward."""
+    weights, needed = options.weights, smallest_n(options.transform, options.weights)
+    if options.short == "error" and groups.sizes.min() < needed:
+        raise GroupTooShort(options, needed, groups.sizes)
+    credits, best = np.zeros(len(groups.rewards)), np.full(len(groups.sizes), np.nan)
+    for n, rows, places in _by_size(groups.sizes):
+        rewards = groups.rewards[places].reshape(-1, n)
+        if n >= needed:
+            credits[places] = _transformed(rewards, options).ravel()
+        if n >= max(weights):
+            best[rows] = _max_at_k(rewards, weights)
+    return Credits(unit_rms(credits) if options.scale == "rms" else credits, best)
+
+
+Index = NDArray[np.int64] | slice
+
+
+def _by_size(sizes: NDArray[np.int64]) -> Iterator[tuple[int, Index, Index]]:
+    """Each size but 0, the groups that have it, and the places of their rewards.
+
+    So one long group does not pad all others to its length.
+    """
+    if (sizes == sizes[0]).all():
+        if sizes[0]:
+            yield int(sizes[0]), slice(None), slice(None)
+        return
+    order, starts = np.argsort(sizes, kind="stable"), np.cumsum(sizes) - sizes
+    distinct, firsts = np.unique(sizes[order], return_index=True)
+    for n, rows in zip(distinct.tolist(), np.split(order, firsts[1:]), strict=True):
+        if n:
+            yield n, rows, (starts[rows, None] + np.arange(n)).ravel()
+
+
+def _transformed(rewards: NDArray[np.float64], options: TransformOptions) -> NDArray[np.float64]:
+    scale = "sum" if options.scale == "rms" else options.scale  # rms is one factor for groups of every size
+    try:
+        return transform(options.transform, rewards, options.weights, scale=scale)
+    except ValueError as error:  # all else that it refuses was refused before
+        raise BeyondFloat64 from error
+
+
+def _max_at_k(rewards: NDArray[np.float64], weights: dict[int, float]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total: NDArray[np.float64] = max_at_ks(rewards, list(weights)) @ np.array(list(weights.values()))
+    if not np.isfinite(total).all():
+        raise BeyondFloat64
+    return total
+
+
+def _true_by_group(values: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many are true in each group."""
+    before, ends = np.concatenate([[0], np.cumsum(values)]), np.cumsum(sizes)
+    counts: NDArray[np.int64] = before[ends] - before[ends - sizes]
+    return counts

@@ -1,0 +1,66 @@
+"""The service under real HTTP: `client` has a database of its own, `shared_client` is for routes that store nothing."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from sqlalchemy import URL
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.db import make_engine
+from app.main import create_app
+from tests.conftest import fresh_database
+
+
+@contextmanager
+def serving(database_url: str) -> Iterator[str]:
+    """The address of a server on this database, run by a thread of this process."""
+    app = create_app(Settings(database_url=SecretStr(database_url)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        host, port = listener.getsockname()
+        yield f"http://{host}:{port}"  # it listens already: a request made before the server is up waits
+        server.should_exit = True
+        thread.join(timeout=30)
+
+
+@pytest.fixture
+def base_url(database_url: str) -> Iterator[str]:
+    """The address of a server on the test's own database."""
+    with serving(database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def client(base_url: str) -> Iterator[httpx.Client]:
+    """An HTTP client of the test's own server."""
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shared_client(postgres_url: URL, migrated_template: str) -> Iterator[httpx.Client]:
+    """An HTTP client of one server for all tests: only for calls that write nothing."""
+    with (
+        fresh_database(postgres_url, template=migrated_template) as database_url,
+        serving(database_url) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """A session on the test's own database; the server sees its rows once they are committed."""
+    engine = make_engine(database_url)
+    with Session(engine, expire_on_commit=False) as session:
+        yield session
+    engine.dispose()
