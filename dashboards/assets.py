@@ -1,6 +1,7 @@
 """The files that pages load, each under an address that changes with its bytes, so that it may be cached for ever.
 
-plotly.js is taken from the plotly package, which carries the version that its figures are made for; the rest is in static/.
+plotly.js is taken from the plotly package, which carries the version that its figures are made for; the rest is in
+static/.
 """
 
 import gzip

@@ -2,17 +2,16 @@
 
 A colour is the name of one of the page's custom properties, `var(--estimate)`: pages.js puts the colour in when it
 draws, and again when the reader's scheme changes, so that figure and page are never of two minds.
-Importing plotly takes 0.05 s, the first figure of a process 0.2 s and later ones 1 ms: too little to go round its checks
-with dictionaries of our own.
+Importing plotly takes 0.05 s, the first figure of a process 0.2 s and later ones 1 ms: too little to go round its
+checks with dictionaries of our own.
 """
 
 from collections.abc import Sequence
 from math import isnan, log2, log10
-from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboards.numerals import count, estimate, is_rate, metric_name, percent
+from dashboards.numerals import MINUS, count, estimate, is_rate, metric_name, percent, span
 from pkpo.curves import CurvePoint, PassAtKCurve
 
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
@@ -28,18 +27,20 @@ def curve_figure(curve: PassAtKCurve) -> go.Figure:
     points = curve.points
     known = [point for point in points if not isnan(point.low) and not isnan(point.high)]
     figure = go.Figure(layout=_layout())
-    if known:
-        figure.add_traces(_ribbon(known))
-    figure.add_trace(_estimates(curve))
+    figure.add_traces([*_interval(known), _estimates(curve)])
     ticks = k_ticks([point.k for point in points], curve.n_min)
     figure.update_xaxes(
         type="log",
         range=_padded(log10(points[0].k), log10(points[-1].k), 0.04),
         tickvals=list(ticks),
         ticktext=list(ticks.values()),
-        title_text=f"k attempts · {completions_per_problem(curve)} · {count(curve.problems)} problems",
+        title_text=f"k attempts · n = {span(curve.n_min, curve.n_max)} · {count(curve.problems)} problems",
     )
-    figure.update_yaxes(range=value_range(curve), title_text=metric_name(curve.metric))
+    figure.update_yaxes(
+        range=value_range(curve),
+        tickformat=".2f" if is_rate(curve.metric) else "",
+        title_text=metric_name(curve.metric),
+    )
     return figure
 
 
@@ -47,7 +48,7 @@ def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
     """Problems by solve rate c/n: one bar per c where all n are equal and small, else ten bins.
 
     The problems that no completion solved, and those that all did, stand apart on either side: they hold every problem
-    whose true rate is too near 0 or 1 for n to tell, so they are not bins like the others, and no gradient comes from them.
+    whose true rate is too near 0 or 1 for n to tell, so they are not bins like the others, and give no gradient.
     """
     failed = sum(passed == 0 for passed in c)
     solved = sum(passed == drawn for drawn, passed in zip(n, c, strict=True))
@@ -60,9 +61,9 @@ def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
         range=[-2 * END_BAR, 1 + 2 * END_BAR],
         tickvals=[-END_BAR, 0.2, 0.4, 0.6, 0.8, 1 + END_BAR],
         ticktext=["none<br>passed", "0.2", "0.4", "0.6", "0.8", "all<br>passed"],
-        title_text=f"solve rate c/n · {count(len(n))} problems",
+        title_text=f"solve rate c/n · n = {span(min(n), max(n))} · {count(len(n))} problems",
     )
-    figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6)
+    figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6, tickformat=",d")
     for edge in (0, 1):
         figure.add_vline(edge, line={"color": RULE, "width": 1})
     return figure
@@ -87,20 +88,16 @@ def value_range(curve: PassAtKCurve) -> tuple[float, float]:
     return (max(low, -0.02), min(high, 1.02)) if is_rate(curve.metric) else (low, high)
 
 
-def completions_per_problem(curve: PassAtKCurve) -> str:
-    """`n = 10`, or the range of n where the problems differ."""
-    if curve.n_min == curve.n_max:
-        return f"n = {count(curve.n_min)}"
-    return f"n = {count(curve.n_min)}–{count(curve.n_max)}"
-
-
-def _ribbon(points: Sequence[CurvePoint]) -> list[go.Scatter]:
-    """Two invisible lines, the lower bound and the upper one filled down to it."""
-    k = [point.k for point in points]
-    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "color": ESTIMATE}, "hoverinfo": "skip"}
+def _interval(points: Sequence[CurvePoint]) -> list[go.Scatter]:
+    """Two invisible lines, the lower bound and the upper one filled down to it; a single point has a bar instead."""
+    k, low, high = [p.k for p in points], [p.low for p in points], [p.high for p in points]
+    if len(points) < 2:
+        bar = {"mode": "lines", "line": {"width": 9, "color": RIBBON}, "hoverinfo": "skip"}
+        return [go.Scatter(name="interval", x=k * 2, y=low + high, **bar)]
+    edge = {"mode": "lines", "line": {"width": 0, "color": ESTIMATE}, "hoverinfo": "skip"}
     return [
-        go.Scatter(name="low", x=k, y=[point.low for point in points], **edge),
-        go.Scatter(name="high", x=k, y=[point.high for point in points], fill="tonexty", fillcolor=RIBBON, **edge),
+        go.Scatter(name="low", x=k, y=low, **edge),
+        go.Scatter(name="high", x=k, y=high, fill="tonexty", fillcolor=RIBBON, **edge),
     ]
 
 
@@ -115,7 +112,8 @@ def _estimates(curve: PassAtKCurve) -> go.Scatter:
         y=[point.value for point in points],
         mode="lines+markers+text",
         text=labels,
-        textposition=["top right"] + ["top left"] * (len(points) - 1),
+        # The curve is concave: the first label is clear of it on the right below, the last one above.
+        textposition=["bottom right"] + ["top center"] * (len(points) - 1),
         textfont={"color": INK},
         line={"color": ESTIMATE, "width": 2},
         marker={"color": ESTIMATE, "size": 7, "line": {"color": PAPER, "width": 1.5}},
@@ -129,11 +127,11 @@ def _hover(curve: PassAtKCurve, point: CurvePoint) -> str:
     lines = [f"<b>{metric_name(curve.metric, point.k)} = {_precise(point.value)}</b>"]
     if not isnan(point.low):
         lines.append(f"{percent(curve.level)} interval [{_precise(point.low)}, {_precise(point.high)}]")
-    return "<br>".join([*lines, f"{completions_per_problem(curve)} · {count(curve.problems)} problems"])
+    return "<br>".join([*lines, f"n = {span(curve.n_min, curve.n_max)} · {count(curve.problems)} problems"])
 
 
 def _precise(value: float) -> str:
-    return f"{value:.6g}".replace("-", "−")
+    return f"{value:.6g}".replace("-", MINUS)
 
 
 def _end_bar(name: str, at: float, problems: int, colour: str) -> go.Bar:
@@ -144,8 +142,10 @@ def _end_bar(name: str, at: float, problems: int, colour: str) -> go.Bar:
         width=[END_BAR],
         marker={"color": colour},
         text=[count(problems)],
+        textfont={"size": 12, "color": INK},
         textposition="outside",
         textangle=0,
+        constraintext="none",
         cliponaxis=False,
         hovertext=[f"<b>{count(problems)} problems</b><br>{name}"],
         hoverinfo="text",
@@ -168,6 +168,12 @@ def _interior_bars(between: Sequence[tuple[int, int]], sizes: set[int]) -> go.Ba
         y=list(heights.values()),
         width=[0.86 * width] * len(heights),
         marker={"color": BETWEEN},
+        text=[count(height) if height else "" for height in heights.values()],
+        textfont={"size": 10, "color": MUTED},
+        textposition="outside",
+        textangle=0,
+        constraintext="none",
+        cliponaxis=False,
         hovertext=[f"<b>{count(h)} problems</b><br>{name}" for h, name in zip(heights.values(), names, strict=True)],
         hoverinfo="text",
     )
@@ -188,15 +194,16 @@ def _layout() -> go.Layout:
         "tickcolor": MUTED,
         "ticklen": 4,
         "tickfont": {"color": MUTED},
-        "title": {"font": {"color": MUTED}, "standoff": 8},
+        "title": {"font": {"color": MUTED, "size": 13}, "standoff": 8},
+        "automargin": True,
         "fixedrange": True,
     }
     return go.Layout(
         template="none",
         paper_bgcolor=PAPER,  # opaque, so that a downloaded picture reads the same on any ground
         plot_bgcolor=PAPER,
-        font={"family": "var(--sans)", "size": 13, "color": INK},
-        margin={"l": 56, "r": 16, "t": 24, "b": 56},
+        font={"family": "var(--sans)", "size": 12, "color": INK},
+        margin={"l": 24, "r": 24, "t": 24, "b": 24},
         showlegend=False,
         hovermode="x",
         hoverlabel={"bgcolor": PAPER, "bordercolor": RULE, "font": {"color": INK}},

@@ -4,6 +4,7 @@ from math import isnan
 
 DASH = "—"
 MINUS = "−"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def metric_name(metric: str, k: int | str = "k") -> str:
@@ -29,7 +30,7 @@ def rate(value: float) -> str:
 
 def reward(value: float) -> str:
     """A reward with four significant digits; unknown is a dash."""
-    return DASH if isnan(value) else f"{value:.4g}".replace("-", MINUS)
+    return DASH if isnan(value) else f"{value:#.4g}".rstrip(".").replace("-", MINUS)
 
 
 def estimate(value: float, metric: str) -> str:
@@ -47,6 +48,16 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def span(smallest: int, largest: int) -> str:
+    """One count where both are the same, else both."""
+    return count(smallest) if smallest == largest else f"{count(smallest)}–{count(largest)}"
+
+
 def percent(level: float) -> str:
     """A confidence level as a percentage without superfluous digits: 0.95 is 95 %."""
-    return f"{100 * level:.4g} %"
+    return f"{100 * level:.4g}{NO_BREAK}%"
+
+
+def share(part: int, whole: int) -> str:
+    """A part of a whole as a percentage with one decimal."""
+    return f"{100 * part / whole:.1f}{NO_BREAK}%"

@@ -1,9 +1,10 @@
 """Pages: a frozen dataclass of plain values comes in, HTML goes out.
 
-What a page shows is in its dataclass and nowhere else; what the reader chose is in its URL, so every view can be shared.
+What a page shows is in its dataclass and nowhere else; what the reader chose is in its URL, so a view can be shared.
 All text is escaped by the templates, in element content and attributes alike; no name becomes markup, script or style.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from markupsafe import Markup
 
 from dashboards import numerals
 from dashboards.assets import asset_url
-from dashboards.figures import completions_per_problem, curve_figure, solve_rate_histogram
+from dashboards.figures import curve_figure, solve_rate_histogram
 from pkpo.curves import PassAtKCurve
 
 # plotly writes style attributes and elements; nothing else on these pages is inline, and no script is made from text.
@@ -35,10 +36,20 @@ Sort: TypeAlias = Literal[
 class CompletionsMissing:
     """No number yet: some of the expected completions are absent, or nobody could say whether they passed."""
 
-    missing: int
     expected: int
+    absent: int
+    """Completions that were never sent."""
+    unverified: int
+    """Completions that are stored without a verdict of this verifier."""
+    infrastructure_errors: int
+    """Completions whose verification broke down, which says nothing about them."""
     problems: int
     """Problems with at least one missing completion."""
+
+    @property
+    def missing(self) -> int:
+        """All of them together."""
+        return self.absent + self.unverified + self.infrastructure_errors
 
 
 @dataclass(frozen=True)
@@ -60,13 +71,15 @@ Outcome: TypeAlias = PassAtKCurve | CompletionsMissing | NoVerdict | VerifierNee
 
 @dataclass(frozen=True)
 class Latest:
-    """The latest evaluation of a run's latest checkpoint; of a curve the points at 1, 8 (where n >= 8) and n will do."""
+    """The latest evaluation of a run's latest checkpoint. Of a curve the points at 1, n and, where n allows, 8"""
 
     url: str
     step: int
     problem_set: str
     created: datetime
     outcome: Outcome
+    bias: str | None = None
+    """Why the curve is not unbiased, a sentence; None where it is."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +187,7 @@ class EvaluationPage:
     problems_csv_url: str
 
     def link(self, **changes: str | None) -> str:
-        """The URL of this page as it stands but for the changes; without a cursor among them, the first page of problems."""
+        """The URL of this page as it stands but for the changes; the first page of problems, unless a cursor is one."""
         state = {
             "verifier": self.verifier if len(self.verifiers) > 1 else None,
             "missing": self.missing if self.missing != "error" else None,
@@ -195,7 +208,9 @@ class ErrorPage:
 
 def render_home(page: HomePage) -> str:
     """The list of runs, or what to do first where there are none."""
-    return _environment.get_template("home.html").render(page=page)
+    outcomes = [row.latest.outcome for row in page.runs if row.latest]
+    levels = {outcome.level for outcome in outcomes if isinstance(outcome, PassAtKCurve)}
+    return _environment.get_template("home.html").render(page=page, levels=sorted(levels))
 
 
 def render_evaluation(page: EvaluationPage) -> str:
@@ -227,15 +242,25 @@ def figure_json(figure: go.Figure) -> Markup:
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704
 
 
+def setting(value: object) -> str:
+    """A sampling parameter as the API writes it, a text without its quotation marks."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def interval_note(curve: PassAtKCurve) -> str:
     """What the interval is, in a sentence that a reader can hold us to."""
     if curve.problems < 2:
         return "One problem says nothing about the spread between problems, so there is no interval."
-    return (
+    assert curve.method == "t", f"no words for the interval {curve.method}"
+    bounds = ", within [0, 1]" if numerals.is_rate(curve.metric) else ""
+    note = (
         f"The band is the {numerals.percent(curve.level)} interval of the mean over problems, the "
         f"{numerals.count(curve.problems)} problems taken as a sample of their kind: Student t with "
-        f"{numerals.count(curve.problems - 1)} degrees of freedom."
+        f"{numerals.count(curve.problems - 1)} degrees of freedom{bounds}."
     )
+    if all(point.standard_error > 0 for point in curve.points):
+        return note
+    return f"{note} Where every problem has the same value it has no width, which is not certainty."
 
 
 def point_at(curve: PassAtKCurve, k: int) -> object:
@@ -256,6 +281,7 @@ _environment.filters |= {
     "reward": numerals.reward,
     "percent": numerals.percent,
     "figure_json": figure_json,
+    "setting": setting,
 }
 _environment.tests |= {
     "a_curve": lambda outcome: isinstance(outcome, PassAtKCurve),
@@ -265,11 +291,12 @@ _environment.tests |= {
 }
 _environment.globals |= {
     "asset_url": asset_url,
-    "completions_per_problem": completions_per_problem,
     "estimate": numerals.estimate,
     "interval": numerals.interval,
     "interval_note": interval_note,
     "metric_name": numerals.metric_name,
     "point_at": point_at,
+    "share": numerals.share,
+    "span": numerals.span,
     "with_query": with_query,
 }
