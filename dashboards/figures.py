@@ -11,7 +11,7 @@ from math import isnan, log2, log10
 
 import plotly.graph_objects as go
 
-from dashboards.numerals import MINUS, count, estimate, is_rate, metric_name, percent, span
+from dashboards.numerals import MINUS, count, estimate, is_rate, metric_name, percent, problems, span
 from pkpo.curves import CurvePoint, PassAtKCurve
 
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
@@ -34,7 +34,7 @@ def curve_figure(curve: PassAtKCurve) -> go.Figure:
         range=_padded(log10(points[0].k), log10(points[-1].k), 0.04),
         tickvals=list(ticks),
         ticktext=list(ticks.values()),
-        title_text=f"k attempts · n = {span(curve.n_min, curve.n_max)} · {count(curve.problems)} problems",
+        title_text=f"k attempts · n = {span(curve.n_min, curve.n_max)} · {problems(curve.problems)}",
     )
     figure.update_yaxes(
         range=value_range(curve),
@@ -61,9 +61,10 @@ def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
         range=[-2 * END_BAR, 1 + 2 * END_BAR],
         tickvals=[-END_BAR, 0.2, 0.4, 0.6, 0.8, 1 + END_BAR],
         ticktext=["none<br>passed", "0.2", "0.4", "0.6", "0.8", "all<br>passed"],
-        title_text=f"solve rate c/n · n = {span(min(n), max(n))} · {count(len(n))} problems",
+        title_text=f"solve rate c/n · n = {span(min(n), max(n))} · {problems(len(n))}",
     )
-    figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6, tickformat=",d")
+    highest = max(max(trace.y, default=0) for trace in figure.data)
+    figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6, dtick=1 if highest <= 5 else None)
     for edge in (0, 1):
         figure.add_vline(edge, line={"color": RULE, "width": 1})
     return figure
@@ -127,27 +128,27 @@ def _hover(curve: PassAtKCurve, point: CurvePoint) -> str:
     lines = [f"<b>{metric_name(curve.metric, point.k)} = {_precise(point.value)}</b>"]
     if not isnan(point.low):
         lines.append(f"{percent(curve.level)} interval [{_precise(point.low)}, {_precise(point.high)}]")
-    return "<br>".join([*lines, f"n = {span(curve.n_min, curve.n_max)} · {count(curve.problems)} problems"])
+    return "<br>".join([*lines, f"n = {span(curve.n_min, curve.n_max)} · {problems(curve.problems)}"])
 
 
 def _precise(value: float) -> str:
     return f"{value:.6g}".replace("-", MINUS)
 
 
-def _end_bar(name: str, at: float, problems: int, colour: str) -> go.Bar:
+def _end_bar(name: str, at: float, height: int, colour: str) -> go.Bar:
     return go.Bar(
         name=name,
         x=[at],
-        y=[problems],
+        y=[height],
         width=[END_BAR],
         marker={"color": colour},
-        text=[count(problems)],
+        text=[count(height)],
         textfont={"size": 12, "color": INK},
         textposition="outside",
         textangle=0,
         constraintext="none",
         cliponaxis=False,
-        hovertext=[f"<b>{count(problems)} problems</b><br>{name}"],
+        hovertext=[f"<b>{problems(height)}</b><br>{name}"],
         hoverinfo="text",
     )
 
@@ -174,7 +175,7 @@ def _interior_bars(between: Sequence[tuple[int, int]], sizes: set[int]) -> go.Ba
         textangle=0,
         constraintext="none",
         cliponaxis=False,
-        hovertext=[f"<b>{count(h)} problems</b><br>{name}" for h, name in zip(heights.values(), names, strict=True)],
+        hovertext=[f"<b>{problems(h)}</b><br>{name}" for h, name in zip(heights.values(), names, strict=True)],
         hoverinfo="text",
     )
 

@@ -48,6 +48,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def problems(number: int) -> str:
+    """How many problems, in words."""
+    return f"{count(number)} problem" if number == 1 else f"{count(number)} problems"
+
+
 def span(smallest: int, largest: int) -> str:
     """One count where both are the same, else both."""
     return count(smallest) if smallest == largest else f"{count(smallest)}–{count(largest)}"

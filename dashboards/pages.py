@@ -5,19 +5,21 @@ All text is escaped by the templates, in element content and attributes alike; n
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
 import jinja2
 import plotly.graph_objects as go
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboards import numerals
 from dashboards.assets import asset_url
 from dashboards.figures import curve_figure, solve_rate_histogram
+from dashboards.reference import operations
 from pkpo.curves import PassAtKCurve
 
 # plotly writes style attributes and elements; nothing else on these pages is inline, and no script is made from text.
@@ -206,6 +208,14 @@ class ErrorPage:
     detail: str
 
 
+@dataclass(frozen=True)
+class ReferencePage:
+    """The API, as its OpenAPI document describes it."""
+
+    server: str
+    openapi: Mapping[str, Any]
+
+
 def render_home(page: HomePage) -> str:
     """The list of runs, or what to do first where there are none."""
     outcomes = [row.latest.outcome for row in page.runs if row.latest]
@@ -230,6 +240,12 @@ def render_error(page: ErrorPage) -> str:
     return _environment.get_template("error.html").render(page=page)
 
 
+def render_reference(page: ReferencePage) -> str:
+    """Every call of the API with its fields, an example to type, and what it answers."""
+    calls = list(operations(page.openapi, page.server))
+    return _environment.get_template("reference.html").render(page=page.openapi["info"], calls=calls)
+
+
 def with_query(path: str, parameters: Mapping[str, str | None]) -> str:
     """The path with those parameters that have a value."""
     query = urlencode({name: value for name, value in parameters.items() if value})
@@ -240,6 +256,13 @@ def figure_json(figure: go.Figure) -> Markup:
     """A figure as JSON that may stand inside a script element: nothing in it can end the element or open another."""
     text: str = figure.to_json()
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704
+
+
+def prose(text: str) -> Markup:
+    """Paragraphs, code between backticks and links: all that our own descriptions use of Markdown."""
+    html = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text.strip())))
+    html = re.sub(r"\[([^]]+)\]\((https://[^)]+)\)", r'<a href="\2">\1</a>', html)
+    return Markup("".join(f"<p>{paragraph}</p>" for paragraph in html.split("\n\n")))  # noqa: S704
 
 
 def setting(value: object) -> str:
@@ -281,6 +304,7 @@ _environment.filters |= {
     "reward": numerals.reward,
     "percent": numerals.percent,
     "figure_json": figure_json,
+    "prose": prose,
     "setting": setting,
 }
 _environment.tests |= {
@@ -296,6 +320,7 @@ _environment.globals |= {
     "interval_note": interval_note,
     "metric_name": numerals.metric_name,
     "point_at": point_at,
+    "problems": numerals.problems,
     "share": numerals.share,
     "span": numerals.span,
     "with_query": with_query,

@@ -128,6 +128,11 @@ def test_every_colour_of_a_figure_is_one_that_the_style_sheet_has() -> None:
         assert {re.sub(r"^var\((--[a-z]+)\)$", r"\1", str(colour)) for colour in colours} <= defined
 
 
+def test_problems_are_counted_in_whole_numbers() -> None:
+    assert solve_rate_histogram([4, 4], [1, 1]).layout.yaxis.dtick == 1
+    assert solve_rate_histogram([1] * 1319, [1] * 1319).layout.yaxis.dtick is None
+
+
 def test_what_is_unknown_reaches_the_page_as_null() -> None:
     curve = PassAtKCurve("pass_at_k", "", (CurvePoint(1, 0.5, nan, nan, nan),), 0.95, "t", 1, 1, 1)
     assert "NaN" not in figure_json(curve_figure(curve))

@@ -2,7 +2,7 @@ from math import nan
 
 import pytest
 
-from dashboards.numerals import estimate, interval, metric_name, percent, rate, reward, span
+from dashboards.numerals import estimate, interval, metric_name, percent, problems, rate, reward, span
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_metrics_go_by_the_names_of_the_field() -> None:
 
 
 def test_ranges_and_levels_carry_no_superfluous_characters() -> None:
+    assert (problems(0), problems(1), problems(1319)) == ("0 problems", "1 problem", "1,319 problems")
     assert span(10, 10) == "10"
     assert span(8, 1024) == "8–1,024"
     assert percent(0.95).split() == ["95", "%"]
