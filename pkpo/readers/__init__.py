@@ -1,0 +1,103 @@
+"""Results files of other tools, recognised by what is in them.
+
+Each format is a module with `NAME`, `DESCRIPTION`, `recognises(head)` and `read(source)`; `READERS` is their order.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from pkpo.readers import cruxeval, csv_table, human_eval, human_eval_samples, jsonl
+from pkpo.readers.rows import CompletionRow, Completions, Reader, ReadError
+from pkpo.readers.source import Source
+from pkpo.readers.verdicts import ProblemVerdicts, Verdicts, verdicts_of
+
+__all__ = [
+    "READERS",
+    "CompletionRow",
+    "Completions",
+    "ProblemVerdicts",
+    "ReadError",
+    "ResultsFile",
+    "UnknownFormat",
+    "Verdicts",
+    "open_results",
+]
+
+# The first that recognises a file reads it, so the particular stands before the generic.
+READERS: tuple[Reader, ...] = (cruxeval, human_eval, human_eval_samples, jsonl, csv_table)
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """A file of completions whose format is known."""
+
+    source: Source
+    reader: Reader
+
+    @property
+    def name(self) -> str:
+        """The path as given, or "standard input"."""
+        return self.source.name
+
+    @property
+    def format(self) -> str:
+        """The name that `--format` takes."""
+        return self.reader.NAME
+
+    @property
+    def description(self) -> str:
+        """What was recognised, in words."""
+        return f"{self.reader.DESCRIPTION}, gzipped" if self.source.gzipped else self.reader.DESCRIPTION
+
+    def completions(self) -> Iterator[Completions]:
+        """The completions by column, some hundreds at a time; ReadError where one is unsound, or there is none.
+
+        Each call reads the file anew.
+        """
+        batches = filter(lambda batch: batch.problem, self.reader.read(self.source))
+        first = next(batches, None)
+        if first is None:
+            raise self.source.error("no completions in it")
+        return chain([first], batches)
+
+    def rows(self) -> Iterator[CompletionRow]:
+        """The same, one by one."""
+        for batch in self.completions():
+            yield from map(CompletionRow._make, zip(*batch, strict=True))
+
+    def verdicts(self) -> Verdicts:
+        """The verdicts by problem, from one pass over the file."""
+        return verdicts_of(self.completions())
+
+
+class UnknownFormat(ValueError):
+    """A format asked for by a name that no reader has."""
+
+
+def open_results(path: str | os.PathLike[str], format: str | None = None) -> ResultsFile:
+    """The results file at `path` (`-`: standard input), read as `format` or as what its beginning shows.
+
+    Raises:
+      OSError: the file cannot be opened.
+      ReadError: no reader recognises it, or it is empty.
+      UnknownFormat: `format` is not the name of a reader.
+    """
+    source = Source(path)
+    for reader in READERS:
+        if format == reader.NAME or (format is None and reader.recognises(source.head)):
+            return ResultsFile(source, reader)
+    names = ", ".join(reader.NAME for reader in READERS)
+    if format is not None:
+        raise UnknownFormat(f"no format {format!r}; there are {names}")
+    raise source.error(f"{_beginning(source.head.text)}, which is none of the formats {names}")
+
+
+def _beginning(text: str) -> str:
+    """What an unknown text is, with what would make it readable where that is plain."""
+    if text.lstrip().startswith("["):
+        return "a JSON array (jq -c '.[]' turns one of objects into JSON Lines)"
+    if text.lstrip().startswith("{"):
+        return "an indented JSON document"
+    return f"begins with {text.strip()[:40]!a}"
