@@ -1,0 +1,70 @@
+"""JSON as Postgres can keep it, and one spelling for equal values."""
+
+import json
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, JsonValue
+
+MOST_BYTES: Final = 65_536
+DEEPEST: Final = 32
+SMALLEST_INTEGER: Final = -(2**63)
+LARGEST_INTEGER: Final = 2**64 - 1  # seeds are often unsigned
+
+
+def canonical_json(value: JsonValue) -> str:
+    """The one spelling of a JSON value: keys sorted, no spaces, and 1.0 written as 1, for JSON has one kind of number.
+
+    Jsonb gives back 10000000000000000 for 1e16, so every whole number is written by its digits: what was stored and
+    what is sent again are then spelled alike.
+    """
+    return json.dumps(_whole_numbers(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def _whole_numbers(value: JsonValue) -> JsonValue:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _whole_numbers(each) for key, each in value.items()}
+        case list():
+            return [_whole_numbers(each) for each in value]
+        case _:
+            return value
+
+
+def storable_text(text: str) -> str:
+    """The text, which Postgres can store. Raises ValueError where it holds the character NUL."""
+    if "\0" in text:
+        raise ValueError("the character NUL cannot be stored")
+    return text
+
+
+def _storable_object(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _refuse_unstorable(value, DEEPEST)
+    size = len(canonical_json(value).encode())
+    if size > MOST_BYTES:
+        raise ValueError(f"the object takes {size} bytes; the most is {MOST_BYTES}")
+    return value
+
+
+def _refuse_unstorable(value: JsonValue, depth: int) -> None:
+    if depth < 0:
+        raise ValueError(f"objects and lists are nested more than {DEEPEST} deep")
+    match value:
+        case str():
+            storable_text(value)
+        case float() if value - value != 0:  # NaN and the infinities
+            raise ValueError("numbers must be finite")
+        case int() if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            raise ValueError(f"integers must lie between {SMALLEST_INTEGER} and {LARGEST_INTEGER}")
+        case dict():
+            for key, each in value.items():
+                storable_text(key)
+                _refuse_unstorable(each, depth - 1)
+        case list():
+            for each in value:
+                _refuse_unstorable(each, depth - 1)
+
+
+Text = Annotated[str, AfterValidator(storable_text)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_object)]

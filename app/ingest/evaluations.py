@@ -1,0 +1,93 @@
+"""Evaluations, known by what they evaluate: asking twice for the same one finds the first."""
+
+import hashlib
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.ingest.canonical import canonical_json
+from app.ingest.errors import AmbiguousProblemSet, EvaluationConflict
+from app.ingest.schemas import EvaluationResponse, NewEvaluation
+from app.ingest.verdicts import FIRST_VERSION
+from app.models import Checkpoint, Evaluation, ProblemSet, Run
+
+
+def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) -> tuple[UUID, bool]:
+    """The evaluation's id and whether it is new, with the run, checkpoint and problem set that it needs.
+
+    What the request leaves out, or null, it does not claim. So it agrees with any `n` that was declared, while an `n`
+    that comes after the evaluation was made without one is refused: nobody fixed it beforehand.
+    """
+    run_id = _id_of(session, Run, project_id=project_id, name=wanted.run)
+    key = {
+        "checkpoint_id": _id_of(session, Checkpoint, run_id=run_id, step=wanted.step),
+        "problem_set_id": _problem_set_id(session, project_id, wanted.problem_set),
+        "sampling_sha256": hashlib.sha256(canonical_json(wanted.sampling).encode()).digest(),
+    }
+    row = {**key, "project_id": project_id, **wanted.model_dump(include={"sampling", "model", "n", "iid"})}
+    made = session.scalar(insert(Evaluation).values(row).on_conflict_do_nothing().returning(Evaluation.uuid))
+    if made is not None:
+        return made, True
+    stored = session.scalars(select(Evaluation).filter_by(**key)).one()
+    claims = wanted.model_dump(include=wanted.model_fields_set & {"model", "n", "iid"}, exclude_none=True)
+    if differing := [field for field, value in claims.items() if value != getattr(stored, field)]:
+        raise EvaluationConflict(differing)
+    return stored.uuid, False
+
+
+def evaluation_for_writing(session: Session, project_id: int, evaluation_id: UUID) -> Evaluation:
+    """The evaluation, which nobody can delete before this transaction ends; NotFound where the project has none."""
+    wanted = select(Evaluation).filter_by(project_id=project_id, uuid=evaluation_id)
+    evaluation = session.scalar(wanted.with_for_update(read=True, key_share=True))
+    if evaluation is None:
+        raise NotFound("This project has no evaluation of this id.")
+    return evaluation
+
+
+def read_evaluation(session: Session, project_id: int, evaluation_id: UUID) -> EvaluationResponse:
+    """The evaluation as the service shows it; NotFound where the project has none of this id."""
+    row = session.execute(
+        select(Evaluation, Checkpoint.step, Run.name, ProblemSet)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(Run, Run.id == Checkpoint.run_id)
+        .join(ProblemSet, ProblemSet.id == Evaluation.problem_set_id)
+        .where(Evaluation.project_id == project_id, Evaluation.uuid == evaluation_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("This project has no evaluation of this id.")
+    evaluation, step, run, problem_set = row
+    return EvaluationResponse(
+        id=evaluation.uuid,
+        run=run,
+        step=step,
+        problem_set=f"{problem_set.name}@{problem_set.version}",
+        sampling=evaluation.sampling,
+        model=evaluation.model,
+        n=evaluation.n,
+        iid=evaluation.iid,
+        counts_only=evaluation.counts_only,
+        created_at=evaluation.created_at,
+    )
+
+
+def _problem_set_id(session: Session, project_id: int, full_name: str) -> int:
+    name, _, version = full_name.partition("@")
+    if not version:
+        versions = select(ProblemSet.version).filter_by(project_id=project_id, name=name).order_by(ProblemSet.version)
+        version, *others = session.scalars(versions).all() or [FIRST_VERSION]
+        if others:
+            raise AmbiguousProblemSet([f"{name}@{each}" for each in (version, *others)])
+    return _id_of(session, ProblemSet, project_id=project_id, name=name, version=version)
+
+
+def _id_of(session: Session, table: type[Run | Checkpoint | ProblemSet], **key: str | int) -> int:
+    """The id of the row with this natural key, made where there is none, whoever makes it at the same time.
+
+    The row is locked against deletion, so that what refers to it can be written.
+    """
+    found = select(table.id).filter_by(**key).with_for_update(read=True, key_share=True)
+    made = insert(table).values(key).on_conflict_do_nothing().returning(table.id)
+    return session.scalar(found) or session.scalar(made) or session.scalars(found).one()

@@ -1,0 +1,158 @@
+"""What the routes of evaluations take and answer."""
+
+from datetime import datetime
+from typing import (
+    Annotated,
+    Any,
+    NotRequired,  # pydantic needs this TypedDict before Python 3.12
+)
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from app.ingest.canonical import JsonObject, Text
+from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Verdict, VersionedName
+
+MOST_ROWS = 10_000
+
+Int4 = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Int8 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,200}$")]
+
+
+class NewEvaluation(BaseModel):
+    """One checkpoint on one problem set with one sampling configuration."""
+
+    model_config = ConfigDict(
+        **STRICT,
+        json_schema_extra={
+            "examples": [
+                {
+                    "run": "codellama-7b",
+                    "step": 0,
+                    "problem_set": "cruxeval-output",
+                    "sampling": {"temperature": 0.2, "top_p": 0.95, "max_tokens": 1024},
+                    "model": "codellama/CodeLlama-7b-hf",
+                    "n": 10,
+                }
+            ]
+        },
+    )
+
+    run: Annotated[Name, Field(description="The model trained or evaluated; made when there is none of this name")]
+    step: Annotated[int, Field(ge=0, le=2**63 - 1, description="The training step; 0 for a model that is not trained")]
+    problem_set: Annotated[
+        VersionedName,
+        Field(description="`name@version`; a bare name is its only version. Made, open, when there is none"),
+    ]
+    sampling: Annotated[
+        JsonObject, Field(description="How completions are drawn; part of the identity. 1 and 1.0 are the same")
+    ] = {}
+    model: Annotated[
+        Text | None, Field(min_length=1, max_length=500, description="What the weights are called elsewhere")
+    ] = None
+    n: Annotated[
+        Int4 | None, Field(ge=1, description="Completions per problem, fixed beforehand; null declares none")
+    ] = None
+    iid: Annotated[
+        bool, Field(description="Whether the completions are drawn independently of each other (tree search: not)")
+    ] = True
+
+
+class EvaluationResponse(BaseModel):
+    """An evaluation as it is stored."""
+
+    id: UUID
+    run: str
+    step: int
+    problem_set: str = Field(description="With its version", examples=["cruxeval-output@1"])
+    sampling: dict[str, Any]
+    model: str | None
+    n: int | None = Field(description="Completions per problem, declared beforehand")
+    iid: bool
+    counts_only: bool = Field(description="Only counts were imported: there are no completions")
+    created_at: datetime
+
+
+@with_config(STRICT)
+class NewCompletion(TypedDict):
+    """One sampled answer, and what verifiers say of it."""
+
+    problem: ProblemName
+    sample_index: SampleIndex
+    text: NotRequired[Text | None]
+    finish_reason: NotRequired[Annotated[Text | None, Field(max_length=200, examples=["stop", "length"])]]
+    prompt_tokens: NotRequired[Int4 | None]
+    completion_tokens: NotRequired[Int4 | None]
+    logprob: NotRequired[Annotated[float | None, Field(description="The sum over the completion's tokens, in nats")]]
+    seed: NotRequired[Int8 | None]
+    verifications: NotRequired[list[Verdict]]
+
+
+@with_config(
+    STRICT
+    | {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "completions": [
+                        {
+                            "problem": "sample_0",
+                            "sample_index": 0,
+                            "text": "[(4, 1), (2, 3)]",
+                            "finish_reason": "stop",
+                            "verifications": [{"verifier": "exact-match", "passed": True}],
+                        },
+                        {
+                            "problem": "sample_0",
+                            "sample_index": 1,
+                            "text": "[(4, 1)]",
+                            "verifications": [{"verifier": "exact-match", "passed": False, "answer": "[(4, 1)]"}],
+                        },
+                    ]
+                }
+            ]
+        }
+    }
+)
+class NewCompletions(TypedDict):
+    """At most 10,000 completions: all are stored, or none."""
+
+    completions: Annotated[list[NewCompletion], Field(max_length=MOST_ROWS)]
+
+
+class CompletionsRecorded(BaseModel):
+    """What became of the completions of one request."""
+
+    accepted: int = Field(description="Stored by this request", examples=[2])
+    replayed: int = Field(description="Stored before, and the same", examples=[0])
+
+
+@with_config(
+    STRICT
+    | {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "verifications": [
+                        {"problem": "sample_0", "sample_index": 0, "verifier": "exact-match@2", "passed": True},
+                        {"problem": "sample_0", "sample_index": 1, "verifier": "exact-match@2", "status": "timeout"},
+                    ]
+                }
+            ]
+        }
+    }
+)
+class NewVerifications(TypedDict):
+    """At most 10,000 verdicts: all are stored, or none."""
+
+    verifications: Annotated[list[NewVerification], Field(max_length=MOST_ROWS)]
+
+
+class VerificationsRecorded(BaseModel):
+    """What became of the verdicts of one request."""
+
+    added: int = Field(description="The first of this verifier on this completion", examples=[2])
+    replaced: int = Field(description="In place of another, which is kept as history", examples=[0])
+    unchanged: int = Field(description="Stored before, and the same", examples=[0])
