@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import sessionmaker
 
+import pkpo
 from app import errors, health, pages
 from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="pkpo",
         summary="pass@k, done right",
         description=DESCRIPTION,
-        version=version("pkpo"),
+        version=pkpo.__version__,
         lifespan=lifespan,
         docs_url=None,  # FastAPI's page loads its script from elsewhere; app.pages serves ours
         redoc_url=None,
