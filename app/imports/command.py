@@ -39,7 +39,7 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("files", metavar="FILE", nargs="+", type=Path)
-    command.add_argument("--run", required=True, help="the run these completions belong to")
+    command.add_argument("--run", dest="run_name", metavar="RUN", required=True, help="the run they belong to")
     command.add_argument("--step", type=int, default=0, help="training step of the checkpoint (0: a static model)")
     command.add_argument("--problem-set", help="name[@version]; benchmarks with a form of their own are known by it")
     command.add_argument("--verifier", help="name[@version] of what gave the verdicts (default: the file's format)")
@@ -77,7 +77,7 @@ def _evaluation(arguments: argparse.Namespace, file: "ResultsFile") -> dict[str,
     if problem_set is None:
         raise CommandError(f"{file.name} does not say which problems these are: add --problem-set NAME")
     wanted = {
-        "run": arguments.run,
+        "run": arguments.run_name,
         "step": arguments.step,
         "problem_set": problem_set,
         "sampling": arguments.sampling,

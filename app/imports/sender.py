@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import httpx
 import orjson
-from pkpo.cli import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pkpo.cli import CommandError
 from pkpo.readers import CompletionRow, ResultsFile
 
 BATCH_ROWS = 2_000
