@@ -1,1 +1,1 @@
-"""What is read: curves, missing completions, runs, and estimates of posted counts."""
+"""The read side: SQL counts, pkpo estimates."""

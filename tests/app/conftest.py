@@ -1,4 +1,4 @@
-"""The service under real HTTP: `client` has a database of its own, `shared_client` is for routes that store nothing."""
+"""The service under real HTTP: `client` has a database of its own; `shared_client`, much faster, shares one."""
 
 import socket
 import threading
@@ -46,20 +46,36 @@ def client(base_url: str) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """A session on the test's own database; the server sees its rows once they are committed."""
+    with _session(database_url) as session:
+        yield session
+
+
 @pytest.fixture(scope="session")
-def shared_client(postgres_url: URL, migrated_template: str) -> Iterator[httpx.Client]:
-    """An HTTP client of one server for all tests: only for calls that write nothing."""
-    with (
-        fresh_database(postgres_url, template=migrated_template) as database_url,
-        serving(database_url) as url,
-        httpx.Client(base_url=url, timeout=60) as client,
-    ):
+def shared_database_url(postgres_url: URL, migrated_template: str) -> Iterator[str]:
+    """A migrated database for all tests that do not care what others store beside them."""
+    with fresh_database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_client(shared_database_url: str) -> Iterator[httpx.Client]:
+    """An HTTP client of one server on the shared database."""
+    with serving(shared_database_url) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
-def session(database_url: str) -> Iterator[Session]:
-    """A session on the test's own database; the server sees its rows once they are committed."""
+def shared_session(shared_database_url: str) -> Iterator[Session]:
+    """A session on the shared database."""
+    with _session(shared_database_url) as session:
+        yield session
+
+
+@contextmanager
+def _session(database_url: str) -> Iterator[Session]:
     engine = make_engine(database_url)
     with Session(engine, expire_on_commit=False) as session:
         yield session

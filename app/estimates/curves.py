@@ -1,0 +1,142 @@
+"""From the counts of an evaluation to its curve: what is missing, which problems are in it, whether it is unbiased."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.estimates.errors import CompletionsMissing, CountsOnly, FailRewardNeeded, KExceedsN, NoPassed
+from app.estimates.schemas import REWARD_METRICS, CurveQuery
+from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric
+
+Counts = NDArray[np.int64]
+Rewards = Sequence[NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Design:
+    """How an evaluation was to be drawn."""
+
+    n: int | None  # completions per problem, fixed beforehand; None where that was not declared
+    iid: bool
+    counts_only: bool
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts under one verifier, an entry for every problem of the evaluation's set."""
+
+    completions: Counts
+    n: Counts  # of them with a known `passed`
+    c: Counts
+    n_rewards: Counts
+    infrastructure_errors: Counts
+    rewards: Rewards | None = None  # None where they were not asked for
+
+
+@dataclass(frozen=True)
+class EvaluationCurve:
+    """A curve, and what it is the curve of."""
+
+    curve: PassAtKCurve
+    problems_total: int
+    unbiased: bool
+    verifier: str
+    query: CurveQuery
+
+
+@dataclass(frozen=True)
+class _Graded:
+    """What the estimator is given, an entry for each problem that is used."""
+
+    n: Counts
+    c: Counts
+    rewards: Rewards | None
+
+
+def evaluation_curve(statistics: Statistics, design: Design, verifier: str, query: CurveQuery) -> EvaluationCurve:
+    """The curve that the query asks for; an AppError says why there is none."""
+    statistics = _fit_for(query, statistics, design, verifier)
+    expected = design.n or int(statistics.completions.max())
+    # A problem with more completions than expected is held to all of them.
+    wanted = np.maximum(expected, statistics.completions)
+    graded = _graded(statistics, wanted, query)
+    if query.k and max(query.k) > graded.n.min():
+        raise KExceedsN(query.metric, max(query.k), int(graded.n.min()))
+    unbiased = design.iid and bool((statistics.n_rewards == expected).all())
+    return EvaluationCurve(_drawn(graded, query), len(wanted), unbiased, verifier, query)
+
+
+def _fit_for(query: CurveQuery, statistics: Statistics, design: Design, verifier: str) -> Statistics:
+    """The statistics, where they can answer the query at all."""
+    if design.counts_only:
+        if query.metric in REWARD_METRICS:
+            raise CountsOnly
+        return replace(statistics, completions=statistics.n, n_rewards=statistics.n)
+    if query.metric not in REWARD_METRICS and (unsaid := int((statistics.n_rewards - statistics.n).sum())):
+        raise NoPassed(query.metric, verifier, unsaid)
+    return statistics
+
+
+def _graded(statistics: Statistics, wanted: Counts, query: CurveQuery) -> _Graded:
+    """The problems of the curve and their counts, as the query wants what is missing to be treated."""
+    match query.missing:
+        case "error":
+            _refuse_missing(statistics, wanted)
+            return _Graded(statistics.n_rewards, statistics.c, statistics.rewards)
+        case "drop":
+            return _with_enough(statistics, query)
+        case "fail":
+            return _missing_as_failed(statistics, wanted, query)
+
+
+def _refuse_missing(statistics: Statistics, wanted: Counts) -> None:
+    missing = wanted - statistics.n_rewards
+    if missing.any():
+        errors = int(statistics.infrastructure_errors.sum())
+        no_completion = int((wanted - statistics.completions).sum())
+        no_verdict = int(missing.sum()) - no_completion - errors
+        problems, expected = int(np.count_nonzero(missing)), int(wanted.sum())
+        raise CompletionsMissing(no_completion, no_verdict, errors, problems, expected)
+
+
+def _with_enough(statistics: Statistics, query: CurveQuery) -> _Graded:
+    """One set of problems for every k: those with as many graded completions as the largest needs."""
+    largest_k = max(query.k) if query.k else 1
+    used = np.flatnonzero(statistics.n_rewards >= largest_k)
+    if not len(used):
+        raise KExceedsN(query.metric, largest_k, int(statistics.n_rewards.max()))
+    rewards = statistics.rewards and [statistics.rewards[i] for i in used]
+    return _Graded(statistics.n_rewards[used], statistics.c[used], rewards)
+
+
+def _missing_as_failed(statistics: Statistics, wanted: Counts, query: CurveQuery) -> _Graded:
+    if statistics.rewards is None:
+        return _Graded(wanted, statistics.c, None)
+    if query.fail_reward is None:
+        raise FailRewardNeeded(query.metric)
+    filled = [
+        np.concatenate([rewards, np.full(n - len(rewards), query.fail_reward)])
+        for rewards, n in zip(statistics.rewards, wanted, strict=True)
+    ]
+    return _Graded(wanted, statistics.c, filled)
+
+
+def _drawn(graded: _Graded, query: CurveQuery) -> PassAtKCurve:
+    if graded.rewards is None:
+        count_metric = cast(CountMetric, query.metric)
+        return PassAtKCurve.from_counts(graded.n, graded.c, query.k, metric=count_metric, level=query.level)
+    rewards, mask = _padded(graded.rewards)
+    metric = cast(RewardMetric, query.metric)
+    return PassAtKCurve.from_rewards(rewards, query.k, metric=metric, mask=mask, level=query.level)
+
+
+def _padded(groups: Rewards) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rewards of shape (P, largest n), and which of them are there."""
+    sizes = np.array([len(group) for group in groups])
+    mask = np.arange(sizes.max()) < sizes[:, None]
+    rewards = np.zeros(mask.shape)
+    rewards[mask] = np.concatenate(groups)
+    return rewards, mask

@@ -1,0 +1,74 @@
+"""What the read side can be asked."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from app.ingest.verdicts import VersionedName
+
+Metric = Literal["pass_at_k", "fail_at_k", "pass_hat_k", "max_at_k", "min_at_k"]
+Missing = Literal["error", "drop", "fail"]
+REWARD_METRICS: Final = ("max_at_k", "min_at_k")
+LARGEST_K: Final = 2**31 - 1
+MOST_KS: Final = 100
+
+
+def _written(pattern: str, reads: Callable[[str], float], sentence: str) -> BeforeValidator:
+    """Reads a number as we write it: pydantic alone would take 8.0, 1_000 and blanks for a k, and nan for a level."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(sentence)
+        return reads(value)
+
+    return BeforeValidator(read)
+
+
+WholeNumber = _written(r"[0-9]{1,10}", int, "a whole number, written in digits")
+Decimal = _written(r"-?[0-9]{1,17}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?", float, "a number such as 0.95")
+K = Annotated[int, WholeNumber, Field(ge=1, le=LARGEST_K)]
+Level = Annotated[float, Decimal, Field(gt=0, lt=1)]
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CurveOptions(BaseModel):
+    """Which curve."""
+
+    model_config = STRICT
+
+    metric: Metric = "pass_at_k"
+    k: Annotated[
+        list[K] | None,
+        Field(
+            max_length=MOST_KS, description="Attempts; by default the powers of two up to the smallest n, and that n"
+        ),
+    ] = None
+    level: Annotated[Level, Field(description="Of the interval")] = 0.95
+
+
+class CurveQuery(CurveOptions):
+    """Which curve of an evaluation."""
+
+    verifier: Annotated[
+        VersionedName | None,
+        Field(description="`name@version`, a bare name being version 1; by default the only one there is"),
+    ] = None
+    missing: Annotated[
+        Missing,
+        Field(
+            description="What to do where completions, or their verdicts, are missing. `error`: 409. `drop`: problems "
+            "with fewer than max(k) graded completions leave the whole curve. `fail`: what is missing counts as not "
+            "passed"
+        ),
+    ] = "error"
+    fail_reward: Annotated[
+        Annotated[float, Decimal] | None,
+        Field(
+            description="With `missing=fail` and max_at_k or min_at_k: the reward that a missing completion counts as"
+        ),
+    ] = None

@@ -1,0 +1,63 @@
+"""What there is to say of evaluations: their curves."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.errors import AppError
+from app.estimates import queries
+from app.estimates.curves import Design, EvaluationCurve, evaluation_curve
+from app.estimates.errors import EvaluationNotFound, NoVerdict, UnknownVerifier, VerifierNeeded
+from app.estimates.schemas import REWARD_METRICS, CurveQuery
+from app.ingest.verdicts import versioned_name
+from app.models import Evaluation
+
+
+def curve(session: Session, project_id: int, evaluation_id: UUID, query: CurveQuery) -> EvaluationCurve:
+    """The curve of an evaluation; an AppError says why there is none."""
+    outcome = curves(session, [evaluation(session, project_id, evaluation_id)], query)[0]
+    if isinstance(outcome, AppError):
+        raise outcome
+    return outcome
+
+
+def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuery) -> list[EvaluationCurve | AppError]:
+    """The curve of each evaluation, or why it has none: from three queries however many evaluations there are."""
+    graders = queries.verifiers(session, [each.id for each in evaluations])
+    completions = queries.completions(session, [each for each, names in graders.items() if not names])
+    chosen = {
+        each: _chosen(names, query.verifier) if names else NoVerdict(completions[each])
+        for each, names in graders.items()
+    }
+    verifier_ids = {each: graders[each][name] for each, name in chosen.items() if isinstance(name, str)}
+    statistics = queries.statistics(session, verifier_ids, rewards=query.metric in REWARD_METRICS)
+
+    def outcome(evaluation: Evaluation) -> EvaluationCurve | AppError:
+        verifier = chosen[evaluation.id]
+        if isinstance(verifier, AppError):
+            return verifier
+        design = Design(evaluation.n, evaluation.iid, evaluation.counts_only)
+        try:
+            return evaluation_curve(statistics[evaluation.id], design, verifier, query)
+        except AppError as refusal:
+            return refusal
+
+    return [outcome(each) for each in evaluations]
+
+
+def _chosen(verifiers: Iterable[str], wanted: str | None) -> str | AppError:
+    """The full name of the verifier that is wanted: the one named, else the only one there is."""
+    names = list(verifiers)
+    if wanted is None:
+        return names[0] if len(names) == 1 else VerifierNeeded(names)
+    full_name = "@".join(versioned_name(wanted))
+    return full_name if full_name in names else UnknownVerifier(names)
+
+
+def evaluation(session: Session, project_id: int, evaluation_id: UUID) -> Evaluation:
+    """The evaluation; EvaluationNotFound where the project has none of this id."""
+    found = queries.evaluation(session, project_id, evaluation_id)
+    if found is None:
+        raise EvaluationNotFound
+    return found

@@ -1,0 +1,53 @@
+"""Evaluations made over HTTP, as a client makes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+# What a verifier may say of a completion; None: nothing.
+Verdict = bool | float | str | None
+
+
+def create_evaluation(client: httpx.Client, **fields: Any) -> str:
+    """The id of a new evaluation, of a run and on a problem set of its own where the fields name no other."""
+    wanted = {"run": f"codellama-7b-{uuid4()}", "step": 0, "problem_set": f"cruxeval-{uuid4()}"} | fields
+    answer = client.post("/v1/evaluations", json=wanted).raise_for_status()
+    evaluation_id: str = answer.json()["id"]
+    return evaluation_id
+
+
+def record(
+    client: httpx.Client, evaluation: str, verdicts: Mapping[str, Sequence[Verdict]], verifier: str = "exact-match"
+) -> None:
+    """Record the completions of each problem with one verdict each: passed, a reward, a status, or None for none."""
+    completions = [
+        {
+            "problem": problem,
+            "sample_index": index,
+            "text": f"{problem} {index}",
+            "verifications": _said(verifier, each),
+        }
+        for problem, said in verdicts.items()
+        for index, each in enumerate(said)
+    ]
+    client.post(f"/v1/evaluations/{evaluation}/completions", json={"completions": completions}).raise_for_status()
+
+
+def _said(verifier: str, verdict: Verdict) -> list[dict[str, Any]]:
+    field = {bool: "passed", float: "reward", str: "status"}.get(type(verdict))
+    return [{"verifier": verifier, field: verdict}] if field else []
+
+
+def curve(client: httpx.Client, evaluation: str, query: str = "") -> httpx.Response:
+    """The answer of the curve route."""
+    return client.get(f"/v1/evaluations/{evaluation}/curve?{query}")
+
+
+def assert_refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """The problem detail of an answer that refuses for this cause."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["type"]) == (status, kind), answer.text
+    return problem
