@@ -89,10 +89,13 @@ def _evaluation(arguments: argparse.Namespace, file: "ResultsFile") -> dict[str,
 
 def _show_curve(sender: "Sender", evaluation_id: str) -> None:
     """The curve in a line, or why there is none yet, and where to look at it."""
-    answer = sender.get(f"/v1/evaluations/{evaluation_id}/curve")
+    path = f"/v1/evaluations/{evaluation_id}/curve"
+    answer = sender.get(path)
+    if answer.get("type") == "no-passed":
+        answer = sender.get(f"{path}?metric=max_at_k")
     if "points" in answer:
-        name = answer["metric"].replace("_at_k", "@{}").replace("_hat_k", "^{}")
-        shown = [name.format(point["k"]) + f" {point['value']:.4f}" + _interval(point) for point in answer["points"]]
+        name = answer["metric"].removesuffix("_at_k")
+        shown = [f"{name}@{point['k']} {point['value']:.4f}{_interval(point)}" for point in answer["points"]]
         print(f"n={answer['n_min']}, {answer['problems_used']} problems:  " + "   ".join(shown))
     else:
         print(f"no curve yet: {answer['detail']}")

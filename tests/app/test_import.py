@@ -1,0 +1,153 @@
+"""`pkpo import`: files to a server, once however often it is repeated."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CRUXEVAL = ROOT.parent / "shared/data/cruxeval/sample_scored_codellama-7b_temp0.2_output.json"
+
+Import = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_import(base_url: str) -> Import:
+    """`pkpo import` as a user runs it, against the test's own server."""
+
+    def run(*arguments: str | Path, url: str = base_url) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pkpo", "import", "--url", url, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    return run
+
+
+def results(path: Path, passed: dict[str, list[bool | None]], **more: Any) -> Path:
+    rows = [
+        {"problem": problem, "passed": verdict, "text": f"{path.stem} {problem} {i}", **more}
+        for problem, verdicts in passed.items()
+        for i, verdict in enumerate(verdicts)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def imported(done: subprocess.CompletedProcess[str]) -> str:
+    """The id of the evaluation that an import ended at."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].rsplit("/", 1)[1]
+
+
+def curve(client: httpx.Client, evaluation: str, **query: Any) -> dict[int, float]:
+    answer = client.get(f"/v1/evaluations/{evaluation}/curve", params=query)
+    assert answer.status_code == 200, answer.text
+    return {point["k"]: point["value"] for point in answer.json()["points"]}
+
+
+@pytest.mark.skipif(not CRUXEVAL.exists(), reason="../shared/data is not here, so CRUXEval's real results are not read")
+def test_cruxeval_arrives_to_the_last_bits(run_import: Import, client: httpx.Client) -> None:
+    done = run_import(CRUXEVAL, "--run", "codellama-7b")
+    values = curve(client, imported(done), k=[1, 2, 5, 10])
+    expected = {1: 0.342125, 2: 0.3711388888888889, 5: 0.40286706349206347, 10: 0.41875}
+    assert values == pytest.approx(expected, abs=1e-12)
+    assert "8,000 completions are new" in done.stdout
+    assert "pass@1 0.3421 [0.3111, 0.3731]" in done.stdout
+
+
+def test_cruxeval_files_are_known_by_their_form(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    scored = {"sample_1": [True, False], "sample_2": [False, False]}
+    texts = {problem: [f"answer {i}" for i in range(2)] for problem in scored}
+    path = tmp_path / "scored.json"
+    path.write_text(json.dumps({"raw_generations": texts, "raw_scored_generations": scored, "pass_at_1": 25.0}))
+    evaluation = imported(run_import(path, "--run", "tiny", "--step", "7"))
+    assert curve(client, evaluation) == {1: 0.25, 2: 0.5}
+    described = client.get(f"/v1/evaluations/{evaluation}").json()
+    assert (described["run"], described["step"], described["problem_set"]) == ("tiny", 7, "cruxeval@1")
+
+
+def test_a_repeated_import_doubles_nothing(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True, False, False], "y": [True, True, False]})
+    arguments = (path, "--run", "r", "--problem-set", "p")
+    first, second = run_import(*arguments), run_import(*arguments)
+    assert "6 completions are new, 0 were there already" in first.stdout
+    assert "0 completions are new, 6 were there already" in second.stdout
+    assert imported(first) == imported(second)
+    assert curve(client, imported(second), k=1) == {1: 0.5}
+
+
+def test_files_that_number_alike_follow_each_other(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    first = results(tmp_path / "0.jsonl", {"x": [True], "y": [False]})
+    second = results(tmp_path / "1.jsonl", {"x": [False], "y": [False]})
+    arguments = (first, second, "--run", "r", "--problem-set", "p")
+    run_import(*arguments)
+    done = run_import(*arguments)
+    assert "0 completions are new, 4 were there already" in done.stdout
+    assert curve(client, imported(done)) == {1: 0.25, 2: 0.5}
+
+
+def test_rewards_become_a_max_at_k_curve(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "rewards.csv"
+    path.write_text("problem,reward\nx,0.5\nx,-1\ny,2\ny,0\n")
+    done = run_import(path, "--run", "r", "--problem-set", "p")
+    assert curve(client, imported(done), metric="max_at_k") == {1: 0.375, 2: 1.25}
+    assert "max@1 0.3750" in done.stdout
+
+
+def test_completions_without_verdicts_are_stored_and_wait(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text('{"task_id": "HumanEval/0", "completion": "    return 1"}\n')
+    done = run_import(path, "--run", "r")
+    assert "1 completions are new" in done.stdout
+    assert "no curve yet" in done.stdout
+    assert client.get(f"/v1/evaluations/{imported(done)}").json()["problem_set"] == "humaneval@1"
+
+
+def test_a_mistake_anywhere_in_a_file_sends_nothing(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True] * 3000})
+    path.write_text(path.read_text() + '{"problem": "x", "passed": "yes"}\n')
+    done = run_import(path, "--run", "r", "--problem-set", "p")
+    assert done.returncode == 1
+    assert f"{path}:3001" in done.stderr
+    assert client.get("/v1/runs").json()["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--run", "r"], "--problem-set"),
+        (["--run", "no spaces", "--problem-set", "p"], "run"),
+        (["--run", "r", "--problem-set", "p", "--step", "-1"], "step"),
+        (["--run", "r", "--problem-set", "p", "--format", "parquet"], "parquet"),
+        (["--run", "r", "--problem-set", "p", "--url", "ftp://here"], "http://"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(run_import: Import, tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = run_import(results(tmp_path / "a.jsonl", {"x": [True]}), *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pkpo: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_named(run_import: Import, tmp_path: Path) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True]})
+    done = run_import(path, "--run", "r", "--problem-set", "p", url="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9" in done.stderr
+    assert "pkpo serve" in done.stderr
+
+
+def test_other_verdicts_for_the_same_completions_are_a_conflict(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    imported(run_import(results(tmp_path / "a.jsonl", {"x": [True, False]}), "--run", "r", "--problem-set", "p"))
+    done = run_import(results(tmp_path / "a.jsonl", {"x": [True, True]}), "--run", "r", "--problem-set", "p")
+    assert done.returncode == 1
+    assert "/completions/1" in done.stderr
