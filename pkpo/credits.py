@@ -9,6 +9,7 @@ group of equal rewards gets exactly 0 from a transform without a level. Where th
 negative, no credit is the small difference of large sums: each is right to a few units in its own last place.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,22 +39,31 @@ _forms: ByteCache[Form] = ByteCache(64 * 2**20)
 
 def form(name: str, n: int, weights: tuple[tuple[int, float], ...]) -> Form:
     """The form of the named transform for groups of n: the sum over (k, weight) of weight times its form at k."""
-    return _forms.get((name, n, weights), lambda: _total([(_form(name, n, k), weight) for k, weight in weights]))
-
-
-def _total(forms: list[tuple[Form, float]]) -> Form:
+    forms = [(_form_at(name, n, k), weight) for k, weight in weights]
     if len(forms) == 1 and forms[0][1] == 1:
         return forms[0][0]
-    middles = [each.middle * weight for each, weight in forms if each.middle is not None]
-    levels = [each.level * weight for each, weight in forms if each.level is not None]
+    below = _weighted_sum((each.below, weight) for each, weight in forms)
+    assert below is not None
     return Form(
-        np.sum([each.below * weight for each, weight in forms], axis=0),
-        np.sum(middles, axis=0) if middles else None,
-        np.sum(levels, axis=0) if levels else None,
+        below,
+        _weighted_sum((each.middle, weight) for each, weight in forms),
+        _weighted_sum((each.level, weight) for each, weight in forms),
     )
 
 
-def _form(name: str, n: int, k: int) -> Form:
+def _weighted_sum(parts: Iterable[tuple[Floats | None, float]]) -> Floats | None:
+    total = None
+    for part, weight in parts:
+        if part is not None:
+            total = part * weight if total is None else total + part * weight
+    return total
+
+
+def _form_at(name: str, n: int, k: int) -> Form:
+    return _forms.get((name, n, k), lambda: _make_form(name, n, k))
+
+
+def _make_form(name: str, n: int, k: int) -> Form:
     w = order_weights(n, k)
     if name == "s":
         return Form(w[:-1], level=_lowest_credit(w, k))
@@ -83,9 +93,8 @@ def _sloo(centered: Form, w: Floats, k: int) -> Form:
     n = len(w)
     share = k / ((n - 1) * (n - k))
     level = np.zeros(n)
-    level[k:] = (
-        -share * w[k:] * np.arange(1, n - k + 1) / np.arange(k, n)
-    )  # C(j-2, k-1) / C(n-1, k) of the lowest's others
+    # Of the lowest's others, reward j > k is the best in C(j-2, k-1) of C(n-1, k) subsets.
+    level[k:] = -share * w[k:] * np.arange(1, n - k + 1) / np.arange(k, n)
     return Form(centered.below + share * w[:-1], centered.middle, level)
 
 

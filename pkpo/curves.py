@@ -78,7 +78,7 @@ class PassAtKCurve:
         }
         if metric not in estimators:
             raise ValueError(f"metric must be one of {', '.join(estimators)}; got {metric!r}")
-        totals, passed = np.broadcast_arrays(np.atleast_1d(inputs.counts("n", n)), inputs.counts("c", c))
+        totals, passed = (np.atleast_1d(each) for each in inputs.tallies(n, c))
         ks = _ks(k, totals)
         values = [estimators[metric](totals, passed, each) for each in ks]
         return cls._from_values(metric, ks, values, totals, level, bounds=(0.0, 1.0))

@@ -61,7 +61,8 @@ def max_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.
 
     arXiv:2505.15201v4, Eq. (12) to (14).
     """
-    return max_at_ks(g, (inputs.attempts(k),), mask)[..., 0][()]
+    estimates: NDArray[np.float64] = max_at_ks(g, [k], mask)[..., 0][()]
+    return estimates
 
 
 def min_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -73,6 +74,7 @@ def min_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.
 def max_at_ks(g: ArrayLike, ks: Sequence[int], mask: ArrayLike | None = None) -> NDArray[np.float64]:
     """max_at_k for each of several k, shape (..., len(ks)), sorting the rewards once."""
     values, valid = inputs.rewards(g, mask)
+    ks = [inputs.attempts(k) for k in ks]
     if ks:
         inputs.check_sizes("max_at_k", max(ks), f"k={max(ks)}", values.shape, valid)
     estimates = np.empty((values[..., 0].size, len(ks)))
@@ -100,20 +102,13 @@ def _best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float
 def _per_count(n: ArrayLike, c: ArrayLike, k: int, estimate: Callable[[int, int, int], float]) -> NDArray[np.float64]:
     """The estimate at each (n, c), computed once for each pair that occurs."""
     k = inputs.attempts(k)
-    try:
-        totals, passed = np.broadcast_arrays(inputs.counts("n", n), inputs.counts("c", c))
-    except ValueError as error:
-        if "broadcast" not in str(error):
-            raise
-        raise ValueError(f"n of shape {np.shape(n)} and c of shape {np.shape(c)} do not broadcast") from error
+    totals, passed = inputs.tallies(n, c)
     if totals.size and k > totals.min():
         raise ValueError(f"k must be at most the smallest n; got k={k}, n={totals.min()}")
-    if (passed > totals).any():
-        index = tuple(int(axis[0]) for axis in np.nonzero(passed > totals))
-        raise ValueError(f"c must be in [0, n]; got c={passed[index]}, n={totals[index]} at index {index}")
     pairs, inverse = np.unique(totals << 32 | passed, return_inverse=True)
     estimates = [estimate(pair >> 32, pair & 0xFFFFFFFF, k) for pair in pairs.tolist()]
-    return np.array(estimates, dtype=np.float64)[inverse.reshape(totals.shape)]
+    each: NDArray[np.float64] = np.array(estimates, dtype=np.float64)[inverse.reshape(totals.shape)]
+    return each
 
 
 def _fail_ratio(n: int, c: int, k: int) -> tuple[int, int]:

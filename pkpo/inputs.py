@@ -42,42 +42,56 @@ def level_of(level: object) -> float:
     return fraction
 
 
-def counts(name: str, values: ArrayLike) -> NDArray[np.int64]:
-    """Whole numbers from 0 to 2^31 - 1, as int64; ValueError for anything else, floats and bools included."""
+def tallies(n: ArrayLike, c: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Completions and passes as int64 of one shape; ValueError unless integers with 0 <= c <= n <= 2^31 - 1."""
+    totals, passed = _counts("n", n), _counts("c", c)
+    try:
+        totals, passed = np.broadcast_arrays(totals, passed)
+    except ValueError as error:
+        raise ValueError(f"n of shape {totals.shape} and c of shape {passed.shape} do not broadcast") from error
+    if (passed > totals).any():
+        index = _first(passed > totals)
+        raise ValueError(f"c must be in [0, n]; got c={passed[index]}, n={totals[index]} at index {index}")
+    return totals, passed
+
+
+def _counts(name: str, values: ArrayLike) -> NDArray[np.int64]:
     array = _as_array(name, values)
     if array.size == 0 and array.dtype == np.float64:  # NumPy's type for an empty list
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be integers; got {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() > MOST_COMPLETIONS):
-        worst = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"{name} must be in [0, {MOST_COMPLETIONS}]; got {worst}")
+        raise ValueError(f"{name} must be integers; got {array.dtype} {array.ravel()[:1].tolist()}")
+    wrong = (array < 0) | (array > MOST_COMPLETIONS)
+    if wrong.any():
+        raise ValueError(f"{name} must be in [0, {MOST_COMPLETIONS}]; got {array[_first(wrong)]}")
     return array.astype(np.int64)
 
 
-def rewards(g: ArrayLike, mask: ArrayLike | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+def rewards(
+    g: ArrayLike, mask: ArrayLike | None = None, name: str = "rewards"
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Rewards as float64 of shape (..., n), and the mask broadcast to them, None where every entry is real.
 
     Raises:
       ValueError: rewards that are no numbers (objects, None, strings, complex), have no axis or no completion, or are
         not finite where the mask is True; a mask that is not boolean or does not broadcast to the rewards.
     """
-    array = _as_array("rewards", g)
+    array = _as_array(name, g)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"rewards must be real numbers; got an array of {array.dtype} (mark a missing one by mask)")
+        raise ValueError(f"{name} must be real numbers; got an array of {array.dtype} (mark a missing one by mask)")
     if array.ndim == 0 or array.shape[-1] == 0:
-        raise ValueError(f"rewards must have shape (..., n) with n at least 1; got shape {array.shape}")
+        raise ValueError(f"{name} must have shape (..., n) with n at least 1; got shape {array.shape}")
     valid = None if mask is None else _mask(mask, array.shape)
     finite = np.isfinite(array)
     if not finite.all():
         wrong = ~finite if valid is None else ~finite & valid
         if wrong.any():
-            index = tuple(int(axis[0]) for axis in np.nonzero(wrong))
-            raise ValueError(f"rewards must be finite; got {array[index]} at index {index}")
+            index = _first(wrong)
+            raise ValueError(f"{name} must be finite; got {array[index]} at index {index}")
     with np.errstate(over="ignore"):
         converted = array.astype(np.float64, copy=False)
     if array.dtype.itemsize > 8:  # a long double may be finite where a float64 is not
-        return rewards(converted, valid)
+        return rewards(converted, valid, name)
     return converted, valid
 
 
@@ -118,11 +132,15 @@ def check_sizes(
             raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; got n={shape[-1]}{hint}")
         return
     sizes = mask.sum(axis=-1)
-    short = np.argwhere(sizes < needed)
-    if len(short):
-        index = tuple(short[0].tolist())
+    if (sizes < needed).any():
+        index = _first(sizes < needed)
         group = f"group {index[0]}" if len(index) == 1 else f"group {index}" if index else "the group"
         raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; {group} has n={sizes[index]}{hint}")
+
+
+def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The index of the first True."""
+    return tuple(np.argwhere(wrong)[0].tolist())
 
 
 def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
@@ -130,10 +148,8 @@ def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
         raise ValueError(f"{name} must be a plain array; give a masked array's data, and ~its mask as mask")
     try:
         return np.asarray(values)
-    except (
-        ValueError,
-        TypeError,
-    ) as error:  # NumPy's words for lists of unequal lengths name neither input nor way out
+    except (ValueError, TypeError) as error:
+        # NumPy's words for lists of unequal lengths name neither the input nor the way out.
         raise ValueError(f"{name} must be a rectangular array of numbers; pad ragged groups and mask them") from error
 
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 
 import numpy as np
@@ -36,34 +36,38 @@ def mean_interval(
       ValueError: no values, values that are not finite, or a level outside (0, 1).
     """
     level = inputs.level_of(level)
-    array, _ = inputs.rewards(values)
+    array, _ = inputs.rewards(values, name="values")
     if array.ndim != 1:
         raise ValueError(f"values must have shape (P,); got {array.shape}")
-    each = array.tolist()
-    mean = math.fsum(each) / len(each)
-    if len(each) < 2:
-        return MeanInterval(mean, math.nan, math.nan, math.nan)
-    spread = math.sqrt(math.fsum(np.square(array - mean).tolist()) / (len(each) - 1))
-    error = spread / math.sqrt(len(each))
-    half = student_t(level, len(each) - 1) * error
-    return MeanInterval(mean, error, max(mean - half, bounds[0]), min(mean + half, bounds[1]))
+    if len(array) < 2:
+        return MeanInterval(float(array[0]), math.nan, math.nan, math.nan)
+    # Brought near 1 by a power of two, no sum overflows and no square vanishes.
+    exponent = int(np.frexp(np.abs(array).max())[1])
+    scaled = np.ldexp(array, -exponent)
+    # Clipped, for the mean of equal values to be that value: the rounded quotient of their rounded sum may miss it.
+    mean = float(np.clip(math.fsum(scaled.tolist()) / len(scaled), scaled.min(), scaled.max()))
+    spread = math.sqrt(math.fsum(np.square(scaled - mean).tolist()) / (len(scaled) - 1))
+    error = spread / math.sqrt(len(scaled))
+    half = student_t(level, len(scaled) - 1) * error
+    with np.errstate(over="ignore"):  # an end beyond float64 is infinite, which is no lie
+        value, error, low, high = np.ldexp([mean, error, mean - half, mean + half], exponent).tolist()
+    return MeanInterval(value, error, max(low, bounds[0]), min(high, bounds[1]))
+
+
+def student_t(level: float, df: int) -> float:
+    """The t with P(|T| <= t) = level for Student's T with df degrees of freedom, within an ulp.
+
+    Raises:
+      ValueError: level outside (0, 1), or df no integer of at least 1.
+    """
+    return _quantile(inputs.level_of(level), inputs.whole("df", df))
 
 
 @lru_cache(maxsize=1024)
-def student_t(level: float, df: int) -> float:
-    """The t with P(|T| <= t) = level for Student's T with df degrees of freedom, to the last digit or two.
-
-    Raises:
-      ValueError: level outside (0, 1), or df below 1.
-
-    Newton's method from the left on the central probability, which is concave in t, so that no step passes the root.
-    Decimals carry the digits that 1 - level and a large df cost. Abramowitz and Stegun, 26.5.4 and 26.7.1.
-    """
-    level = inputs.level_of(level)
-    if df < 1:
-        raise ValueError(f"df must be at least 1; got df={df}")
-    with localcontext() as context:
-        context.prec = 50
+def _quantile(level: float, df: int) -> float:
+    # Newton's method from the left: the central probability is concave in t, so no step passes the root. Decimals
+    # carry the digits that a level near 1 or a large df cost. Abramowitz and Stegun, 26.5.4 and 26.7.1.
+    with localcontext(Context(prec=50)):
         nu, target, t = Decimal(df), Decimal(level), Decimal(0)
         peak = _density_at_zero(nu)
         while True:

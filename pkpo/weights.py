@@ -66,6 +66,10 @@ def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
     return np.where(peaks >= _LARGE, _SHRINK, 0)
 
 
+# What an entry of a cache costs beside its arrays: array headers, key, links.
+_ENTRY = 1024
+
+
 class _Sized(Protocol):
     @property
     def nbytes(self) -> int: ...
@@ -91,11 +95,11 @@ class ByteCache(Generic[Kept]):
                 return self._kept[key]
         made = make()
         with self._lock:
-            if key not in self._kept and made.nbytes <= self.limit:
+            if key not in self._kept and made.nbytes + _ENTRY <= self.limit:
                 self._kept[key] = made
-                self.nbytes += made.nbytes
+                self.nbytes += made.nbytes + _ENTRY
                 while self.nbytes > self.limit:
-                    self.nbytes -= self._kept.popitem(last=False)[1].nbytes
+                    self.nbytes -= self._kept.popitem(last=False)[1].nbytes + _ENTRY
         return made
 
 

@@ -1,0 +1,121 @@
+"""The definitions, written out over all subsets in fractions: slow, and right by reading."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+
+Group = tuple[Fraction, ...]
+
+
+def group_of(rewards: Iterable[float | int | bool]) -> Group:
+    return tuple(Fraction(float(reward)) for reward in rewards)
+
+
+def mean(values: Iterable[Fraction]) -> Fraction:
+    each = list(values)
+    return sum(each, Fraction(0)) / len(each)
+
+
+def without(g: Group, i: int) -> Group:
+    return g[:i] + g[i + 1 :]
+
+
+@lru_cache(maxsize=100_000)
+def max_at_k(g: Group, k: int) -> Fraction:
+    return mean(max(subset) for subset in combinations(g, k))
+
+
+@lru_cache(maxsize=100_000)
+def s(g: Group, k: int) -> Group:
+    """Eq. (27): the maximum of every k-subset, credited to each of its members."""
+    credits = [Fraction(0)] * len(g)
+    for members in combinations(range(len(g)), k):
+        best = max(g[i] for i in members)
+        for i in members:
+            credits[i] += best
+    return tuple(credit / comb(len(g), k) for credit in credits)
+
+
+def sloo(g: Group, k: int) -> Group:
+    """Eq. (29): less the mean credit of the others among themselves."""
+    return tuple(credit - mean(s(without(g, i), k)) for i, credit in enumerate(s(g, k)))
+
+
+def sloo_minus_one(g: Group, k: int) -> Group:
+    """Eq. (33): what each k-subset gains by its member i; at k = 1 Eq. (26), divided by n as s is."""
+    n = len(g)
+    if k == 1:
+        return tuple((g[i] - mean(without(g, i))) / n for i in range(n))
+    credits = [Fraction(0)] * n
+    for members in combinations(range(n), k):
+        for i in members:
+            credits[i] += max(g[j] for j in members) - max(g[j] for j in members if j != i)
+    return tuple(credit / comb(n, k) for credit in credits)
+
+
+def centered(g: Group, k: int) -> Group:
+    """Less k / n of the estimate from the others."""
+    n = len(g)
+    return tuple(credit - Fraction(k, n) * max_at_k(without(g, i), k) for i, credit in enumerate(s(g, k)))
+
+
+def plugin(g: Group, k: int) -> Group:
+    """Less k / n of a mixture of the others' estimates at k and k - 1; a term of weight 0 is not there."""
+    n = len(g)
+    share = Fraction(n - k, n - 1)
+
+    def baseline(others: Group) -> Fraction:
+        at_k = share * max_at_k(others, k) if share else Fraction(0)
+        return at_k + ((1 - share) * max_at_k(others, k - 1) if share < 1 else 0)
+
+    return tuple(credit - Fraction(k, n) * baseline(without(g, i)) for i, credit in enumerate(s(g, k)))
+
+
+TRANSFORMS: Mapping[str, Callable[[Group, int], Group]] = {
+    "s": s,
+    "sloo": sloo,
+    "sloo_minus_one": sloo_minus_one,
+    "centered": centered,
+    "plugin": plugin,
+}
+SMALLEST_N: Mapping[str, Callable[[int], int]] = {
+    "s": lambda k: k,
+    "sloo": lambda k: k + 1,
+    "sloo_minus_one": lambda k: max(k, 2),
+    "centered": lambda k: k + 1,
+    "plugin": lambda k: max(k, 2),
+}
+
+
+def ks_of(name: str, n: int) -> list[int]:
+    return [k for k in range(1, n + 1) if SMALLEST_N[name](k) <= n]
+
+
+def ulps(actual: ArrayLike, exact: Fraction, of: Fraction | None = None) -> float:
+    """The error in units in the last place of the exact value, or of another reference."""
+    error = abs(Fraction(float(np.asarray(actual))) - exact)
+    return float(error / Fraction(float(np.spacing(float(abs(exact if of is None else of))))))
+
+
+def worst_ulps(actual: NDArray[np.float64], exact: Sequence[Fraction], of: Fraction | None = None) -> float:
+    return max(ulps(a, e, of) for a, e in zip(actual, exact, strict=True))
+
+
+# Ties are common, as they are in graded completions; fractions of 1/7 and the like fill every bit of a float.
+rewards = st.one_of(
+    st.sampled_from([0.0, 1.0]),
+    st.sampled_from([-1.0, -0.0, 0.0, 0.1, 0.5, 1.0]),
+    st.integers(-20, 20).map(lambda i: i / 7),
+    st.floats(-1e6, 1e6, allow_subnormal=False),
+)
+
+
+@st.composite
+def groups(draw: st.DrawFn, min_n: int = 1, max_n: int = 8) -> list[float]:
+    return draw(st.lists(rewards, min_size=min_n, max_size=max_n))
