@@ -6,6 +6,7 @@ runs, so that `pkpo --help` needs no NumPy.
 
 import argparse
 import math
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def run_curve(arguments: argparse.Namespace) -> int:
     """Print the curve of each file as soon as it is there."""
     if arguments.fail_reward is not None and arguments.missing != "fail":
         raise CommandError("--fail-reward is for --missing fail", status=2)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a curve multiplies no matrices, and threads take time to start
     from pkpo import curve_table
 
     write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]

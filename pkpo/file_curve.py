@@ -117,6 +117,8 @@ def _refuse_beyond(k: int, n: dict[str, int]) -> None:
 
 def _rewards(problem: ProblemVerdicts, n: int, fail_reward: float | None) -> list[float]:
     lacking = n - len(problem.rewards)
-    if lacking and fail_reward is None:
+    if not lacking:
+        return problem.rewards
+    if fail_reward is None:
         raise ValueError("--missing fail needs --fail-reward here: rewards have no failed value of their own")
-    return problem.rewards + [fail_reward or 0.0] * lacking
+    return problem.rewards + [fail_reward] * lacking

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pkpo.readers import READERS, CompletionRow, ReadError, UnknownFormat, open_results
 from tests.pkpo import results_files
@@ -164,6 +166,23 @@ def test_blank_lines_and_windows_ends_of_lines_change_nothing(tmp_path: Path) ->
 def test_a_first_line_longer_than_the_head_is_recognised(tmp_path: Path) -> None:
     record = {"problem": "a", "text": "x" * 300_000, "passed": True}
     assert read(tmp_path, jsonl([record]))[0].passed is True
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(list(SHAPES)), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3)), max_size=3))
+def test_whatever_happened_to_a_file_it_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, format: str, damages: list[tuple[float, bytes]]
+) -> None:
+    content = SHAPES[format]().encode()
+    for place, what in damages:
+        at = round(place * len(content))
+        content = content[:at] + what + content[at + len(what) // 2 :]
+    path = written(tmp_path_factory.getbasetemp(), content, "damaged")
+    try:
+        rows = list(open_results(path).rows())
+    except ReadError:
+        return
+    assert len({(row.problem, row.sample_index) for row in rows}) == len(rows) > 0
 
 
 def test_an_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
