@@ -1,12 +1,12 @@
 """Errors as RFC 9457 problem details: one class per cause, each writing its own sentence; never echoing a value sent.
 
 Nothing here leaves a 5xx for bad input: what a client can act on is an AppError, what the body got wrong is a list of
-JSON pointers, and a database that is away is a 503 that says when to come back.
+JSON pointers, and a database that is away is a 503 that says when to come back. A browser gets the same as a page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
@@ -71,6 +72,30 @@ class UnsupportedMediaType(AppError):
     status, type = 415, "unsupported-media-type"
 
 
+PageOf: TypeAlias = Callable[[Request, Mapping[str, Any]], Response | None]
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as JSON, or as the page that the application makes of it for this request."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        super().__init__(problem, problem["status"], headers)
+        self.problem = problem
+        self.extra_headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; whoever made this, a route or what stands before all routes, need not know how."""
+        page_of: PageOf = scope["app"].state.page_of_problem
+        page = page_of(Request(scope), self.problem)
+        if page is None:
+            await super().__call__(scope, receive, send)
+        else:
+            page.headers.update(self.extra_headers)
+            await page(scope, receive, send)
+
+
 def problem_response(
     status: int,
     type_: str,
@@ -78,12 +103,12 @@ def problem_response(
     errors: Sequence[tuple[str, str]] = (),
     headers: Mapping[str, str] | None = None,
     **more: Any,
-) -> JSONResponse:
+) -> ProblemResponse:
     """An error answer of the given cause."""
     body: dict[str, Any] = {"type": type_, "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     if errors:
         body["errors"] = [{"pointer": pointer, "code": code} for pointer, code in errors[:MOST_ERRORS]]
-    return JSONResponse(body | more, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    return ProblemResponse(body | more, headers or {})
 
 
 def _on_app_error(request: Request, error: Exception) -> Response:
@@ -110,13 +135,16 @@ def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _without_value(error: Mapping[str, Any]) -> str:
-    # Messages of these kinds quote the input.
-    if error["type"] in ("json_invalid", "uuid_parsing", "value_error", "enum", "int_parsing_size"):
-        return {"json_invalid": "the body is not JSON", "value_error": error["msg"].removeprefix("Value error, ")}.get(
-            error["type"], "not a valid value"
-        )
-    message: str = error["msg"]
-    return message
+    kind, message = str(error["type"]), str(error["msg"])
+    match kind:
+        case "value_error":  # a validator of ours: its own sentence
+            return message.removeprefix("Value error, ")
+        case "json_invalid":
+            return "the body is not JSON"
+        case "uuid_parsing" | "enum" | "int_parsing_size":  # pydantic quotes the input
+            return "not a valid value"
+        case _:
+            return message
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:
@@ -150,8 +178,9 @@ def _on_defect(request: Request, error: Exception) -> Response:
     return problem_response(500, "internal-error", "The server failed; its log says why.")
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the application with a problem detail."""
+def install(app: FastAPI, page_of: PageOf) -> None:
+    """Answer every error of the application with a problem detail, or with the page made of it."""
+    app.state.page_of_problem = page_of
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)

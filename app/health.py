@@ -28,15 +28,15 @@ class NotReady(AppError):
         super().__init__("The database has another version's schema: run `pkpo migrate`.")
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Whether the process lives")
 async def healthz() -> Health:
-    """The process lives; says nothing of the database."""
+    """Says nothing of the database."""
     return Health()
 
 
-@router.get("/readyz")
+@router.get("/readyz", summary="Whether the service can serve")
 def readyz(session: SessionDep) -> Health:
-    """The database answers and has this version's schema."""
+    """It can where the database answers and has this version's schema; 503 says why it cannot."""
     if not schema_is_current(session):
         raise NotReady
     return Health()

@@ -8,13 +8,15 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import sessionmaker
 
 import pkpo
-from app import errors, health, pages
+from app import errors, health
 from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
 from app.db import check_database, make_engine
 from app.estimates.routes import router as estimates
 from app.ingest.routes import router as ingest
 from app.middleware import BodyBound, HostCheck, SafeHeaders
+from app.pages.answers import page_of_problem
+from app.pages.routes import router as pages
 from app.transforms.routes import router as transforms
 
 DESCRIPTION = """
@@ -51,10 +53,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
-    errors.install(app)
-    for router in (transforms, estimates, ingest, health.router, pages.router):
+    errors.install(app, page_of_problem)
+    for router in (transforms, estimates, ingest, health.router, pages):
         app.include_router(router)
-    pages.mount_static(app)
     app.add_middleware(BodyBound)
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))
     app.add_middleware(SafeHeaders)

@@ -206,6 +206,8 @@ class ErrorPage:
     status: int
     title: str
     detail: str
+    errors: tuple[tuple[str, str], ...] = ()
+    """What is wrong where in the request: (place, words)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""Answers for a browser: HTML under the pages' policy, errors as a page, tables as CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from unicodedata import normalize
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+
+from app.auth.service import NoKey
+from dashboards.pages import CONTENT_SECURITY_POLICY, ErrorPage, render_error
+
+# Read by programs, whatever they say that they accept.
+FOR_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+NO_KEY = (
+    "This server asks for an API key, and a browser sends none. The pages are open where the server listens on "
+    "loopback and has no key. Otherwise read the API with a key, or put a proxy that adds the header "
+    "Authorization: Bearer KEY between browser and server."
+)
+FORMULA_SIGNS = ("=", "+", "-", "@")
+
+
+def html(page: str, status: int = 200) -> HTMLResponse:
+    """A page, which may load and run nothing but what this server has, and is asked for anew each time."""
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
+    return HTMLResponse(page, status, headers)
+
+
+def page_of_problem(request: Request, problem: Mapping[str, Any]) -> Response | None:
+    """A problem as a page, where a browser asks for what people read; else None."""
+    path: str = request.scope["path"]
+    if path.startswith(FOR_PROGRAMS) or "text/html" not in request.headers.get("accept", ""):
+        return None
+    detail = NO_KEY if problem["type"] == NoKey.type else problem["detail"]
+    errors = tuple((each["pointer"], each["code"]) for each in problem.get("errors", ()))
+    return html(render_error(ErrorPage(problem["status"], problem["title"], detail, errors)), problem["status"])
+
+
+def server_address(request: Request) -> str:
+    """The address by which the reader reached this server, such as http://127.0.0.1:8000."""
+    return f"{request.scope['scheme']}://{request.headers['host']}"
+
+
+def csv_file(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """A table to download; numbers in full precision, what is not known left empty."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(header)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-cache"}
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _cell(value: object) -> object:
+    match value:
+        case float() if value != value:
+            return ""
+        case bool():
+            return str(value).lower()
+        case str():
+            return _not_a_formula(value)
+        case _:
+            return value
+
+
+def _not_a_formula(text: str) -> str:
+    """The text after an apostrophe where a spreadsheet would compute it; names are chosen by anybody."""
+    return f"'{text}" if normalize("NFKC", text).lstrip().startswith(FORMULA_SIGNS) else text
