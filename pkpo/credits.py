@@ -5,8 +5,8 @@ Sorted ascending, with gaps d_m = g_(m+1) - g_(m),
     credit_(i) = sum_{m < i} below_m d_m  -  sum_m middle_m d_m  +  sum_j level_j g_(j).
 
 Only the first sum depends on i, and through gaps alone. So rewards that tie get equal credit to the last bit, and a
-group of equal rewards gets exactly 0 from a transform without a level. Where there is nothing but below, which is never
-negative, no credit is the small difference of large sums: each is right to a few units in its own last place.
+group of equal rewards gets exactly 0 from a transform without a level. Where there is nothing but below, and that is
+not negative, no credit is the small difference of large sums: each is right to a few units in its own last place.
 """
 
 from collections.abc import Iterable
@@ -139,7 +139,7 @@ def _accumulate(terms: Floats) -> None:
     """Replace each row by its running sums, each within 12 ulp for terms that are not negative."""
     n = terms.shape[1]
     if n <= 24:
-        # At most 23 roundings of half an ulp. A column at a time is three times as fast as NumPy's row at a time.
+        # At most 22 roundings of half an ulp. A column at a time is three times as fast as NumPy's row at a time.
         for i in range(2, n):
             terms[:, i] += terms[:, i - 1]
         return

@@ -107,7 +107,7 @@ class PassAtKCurve:
         g, valid = _padded(rewards) if mask is None and _is_ragged(rewards) else inputs.rewards(rewards, mask)
         if g.ndim != 2:
             raise ValueError(f"rewards must have shape (P, n); got {g.shape}")
-        totals = np.full(len(g), g.shape[1]) if valid is None else valid.sum(axis=1)
+        totals = np.full(len(g), g.shape[1]) if valid is None else np.count_nonzero(valid, axis=1)
         ks = _ks(k, totals)
         sign = 1.0 if metric == "max_at_k" else -1.0
         values = list(sign * max_at_ks(sign * g, ks, valid).T)

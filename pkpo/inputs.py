@@ -115,7 +115,7 @@ def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_]) -> Iterator[SameSiz
 
     Dropping the masked entries before any arithmetic makes a mask mean exactly what leaving them out would.
     """
-    sizes = mask.sum(axis=1)
+    sizes = np.count_nonzero(mask, axis=1)
     order = np.argsort(sizes, kind="stable")
     distinct, starts = np.unique(sizes[order], return_index=True)
     for n, rows in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
@@ -131,7 +131,7 @@ def check_sizes(
         if shape[-1] < needed:
             raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; got n={shape[-1]}{hint}")
         return
-    sizes = mask.sum(axis=-1)
+    sizes = np.asarray(np.count_nonzero(mask, axis=-1))
     if (sizes < needed).any():
         index = _first(sizes < needed)
         group = f"group {index[0]}" if len(index) == 1 else f"group {index}" if index else "the group"
@@ -148,7 +148,7 @@ def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
         raise ValueError(f"{name} must be a plain array; give a masked array's data, and ~its mask as mask")
     try:
         return np.asarray(values)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         # NumPy's words for lists of unequal lengths name neither the input nor the way out.
         raise ValueError(f"{name} must be a rectangular array of numbers; pad ragged groups and mask them") from error
 

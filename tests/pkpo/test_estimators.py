@@ -1,10 +1,8 @@
 import itertools
 import math
-import tomllib
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pkpo
 from pkpo import fail_at_k, max_at_k, max_at_ks, min_at_k, pass_at_k, pass_hat_k
 from tests.pkpo import exact
 
@@ -273,8 +270,3 @@ def test_rewards_of_every_numeric_type_are_taken_as_float64() -> None:
     g = np.array([0.25, 0.75])
     max_at_k(g, 1)
     assert g.tolist() == [0.25, 0.75]
-
-
-def test_the_version_is_the_one_that_is_packaged() -> None:
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert tomllib.loads(project)["project"]["version"] == pkpo.__version__

@@ -1,0 +1,22 @@
+import inspect
+import subprocess
+import sys
+
+import pkpo
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    assert len(set(pkpo.__all__)) == len(pkpo.__all__)
+    for name in pkpo.__all__:
+        public = getattr(pkpo, name)
+        if inspect.isfunction(public) or inspect.isclass(public):
+            assert inspect.getdoc(public), name
+
+
+def test_the_mathematics_needs_numpy_and_nothing_else() -> None:
+    program = (
+        "import sys, pkpo; pkpo.PassAtKCurve.from_counts([8, 8], [3, 5]); pkpo.s([0, 1], 1);"
+        "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {name for name in loaded if not name.startswith("_")} == {"numpy", "pkpo"}
