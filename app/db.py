@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
 OLDEST_POSTGRES = 15
@@ -28,7 +29,11 @@ def _to_json(value: Any) -> str:
 
 def make_engine(url: str) -> Engine:
     """An engine on the URL of a Postgres database, by whatever driver name it was written with."""
-    target = make_url(url)
+    try:
+        target = make_url(url)
+    except ArgumentError:
+        # The text itself may hold a password.
+        raise UnsuitableDatabase("PKPO_DATABASE_URL is not a URL: postgresql://user:password@host:port/db") from None
     if target.get_backend_name() not in ("postgresql", "postgres"):
         raise UnsuitableDatabase(f"PKPO_DATABASE_URL must name a Postgres database, not {target.get_backend_name()}")
     return create_engine(
