@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, AnyStr
 
 # The shell checks that we still are its parent: a parent that died before setpriv asked for the signal sends none.
 _UNLESS_ORPHANED = 'test "$PPID" -eq "$0" && exec "$@"'
@@ -35,7 +35,7 @@ def spawn(
     )
 
 
-def end(process: subprocess.Popen[bytes], escalation: Sequence[tuple[signal.Signals, float]]) -> None:
+def end(process: subprocess.Popen[AnyStr], escalation: Sequence[tuple[signal.Signals, float]]) -> None:
     """Returns when the process is gone: each signal in turn, with the seconds it is given to work."""
     for stop_signal, seconds in escalation:
         if process.poll() is not None:

@@ -60,12 +60,20 @@ def connect(url: str) -> psycopg.Connection:
     return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
 
 
+def command_line(pid: int) -> str:
+    """The words of a process's command; none for a zombie, or when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def inhabitants(folder: Path) -> dict[int, str]:
     """The command lines, by pid, of the processes that were given the folder or work in it; zombies do neither."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            command = command_line(int(process.name))
             if str(folder) in command or (process / "cwd").readlink().is_relative_to(folder):
                 found[int(process.name)] = command
         except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -26,7 +26,7 @@ from tests.app.processes import (
     started,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
 DAEMON, NOBODY = 1, 65534
 # A user like any other, who may read everything so that the interpreter is in reach wherever it is installed.
