@@ -59,7 +59,9 @@ _MODULES = ("curves", "estimators", "intervals", "transforms")
 
 
 def __getattr__(name: str) -> object:
-    """The public object of that name, from the module that defines it."""
+    """The public object of that name, from the module that defines it, or that module itself."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name in __all__:
         for module in _MODULES:
             public = vars(import_module(f"{__name__}.{module}"))
@@ -69,4 +71,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -20,3 +20,9 @@ def test_the_mathematics_needs_numpy_and_nothing_else() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {name for name in loaded if not name.startswith("_")} == {"numpy", "pkpo"}
+
+
+def test_modules_are_there_without_being_imported_first() -> None:
+    program = "import pkpo; print(pkpo.transforms.sloo is pkpo.sloo, pkpo.curves.PassAtKCurve is pkpo.PassAtKCurve)"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed == "True True\n"
