@@ -27,6 +27,7 @@ examples:
   pkpo curve --help                          formats, intervals, what is done about missing verdicts
 """
 SERVER_COMMANDS = ("serve", "migrate", "keys", "import")
+SERVICE_DOCS = "README.md, 'What runs where'"
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 INTERRUPTED = 128 + 2
 
@@ -78,7 +79,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     elif arguments and arguments[0] in SERVER_COMMANDS:
         raise CommandError(
             f"`pkpo {arguments[0]}` is part of the service, which runs from a checkout or an image and is not in the "
-            "installed package: see the README, section 'Run the service'",
+            f"installed package: see {SERVICE_DOCS}",
             status=2,
         )
     return parser

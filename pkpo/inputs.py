@@ -144,7 +144,8 @@ def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):
+    # Asked of subclasses of arrays only: the first look at np.ma imports it, a tenth of the start of `pkpo curve`.
+    if isinstance(values, np.ndarray) and type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):
         raise ValueError(f"{name} must be a plain array; give a masked array's data, and ~its mask as mask")
     try:
         return np.asarray(values)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 import pkpo
-from pkpo.cli import main
+from pkpo.cli import SERVICE_DOCS, main
 from pkpo.curve_command import COUNT_METRICS, EPILOG, REWARD_METRICS
 from pkpo.curves import CountMetric, RewardMetric
 from pkpo.readers import READERS
@@ -116,7 +116,7 @@ def test_colour_is_for_terminals_and_can_be_refused(
 
 def test_help_and_readers_need_no_numpy() -> None:
     look = "import sys\n{}print(*sys.modules)"
-    run_main = "from pkpo.cli import main\ntry:\n    main({})\nexcept SystemExit:\n    pass\n"
+    run_main = "from pkpo.cli import SERVICE_DOCS, main\ntry:\n    main({})\nexcept SystemExit:\n    pass\n"
     anyway = subprocess.run([sys.executable, "-c", look.format("")], capture_output=True, text=True, check=True)
     loaded_anyway = {name.split(".")[0] for name in anyway.stdout.split()}
     for arguments in (["--help"], ["curve", "--help"], ["--version"]):
@@ -177,4 +177,5 @@ def test_the_wheel_holds_the_library_alone_and_its_command_works(tmp_path: Path)
     for command in ("serve", "migrate", "keys", "import"):
         done = run(command, "--help", **elsewhere)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "runs from a checkout or an image" in done.stderr
+        assert f"is not in the installed package: see {SERVICE_DOCS}" in done.stderr
+    assert "\n## What runs where\n" in (ROOT / "README.md").read_text()
