@@ -133,3 +133,17 @@ class UnknownN(AppError):
             "This evaluation declares no n and has no completion yet: say with n= how many each problem should have.",
             [("query/n", "missing")],
         )
+
+
+class RunNotFound(NotFound):
+    """A name that is no run of this project."""
+
+    def __init__(self) -> None:
+        super().__init__("This project has no run of this name.")
+
+
+class ProblemSetNotFound(NotFound):
+    """A name that is no problem set of this project."""
+
+    def __init__(self) -> None:
+        super().__init__("This project has no problem set of this name and version.")

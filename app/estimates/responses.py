@@ -1,13 +1,20 @@
 """What the read side answers."""
 
+from datetime import datetime
 from math import isnan
-from typing import Self
+from typing import Any, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
+from app.estimates.run_queries import RunSummary
+from app.estimates.runs import EvaluationOutcome
 from app.estimates.schemas import Metric, Missing
 from pkpo.curves import CurvePoint, PassAtKCurve
+
+NEXT_CURSOR: Any = Field(description="Send it as `cursor` for the next page; null at the end")
 
 
 class Point(BaseModel):
@@ -93,3 +100,87 @@ class CurveResponse(BaseModel):
             unbiased=drawn.unbiased,
             verifier=drawn.verifier,
         )
+
+
+class RunResponse(BaseModel):
+    """A run: a model being trained or evaluated, a series of checkpoints."""
+
+    run: str = Field(examples=["codellama-7b"])
+    created_at: datetime
+    archived_at: datetime | None
+    tags: list[str]
+    notes: str
+    latest_step: int | None = Field(description="Of its last checkpoint; null where there is none")
+    checkpoints: int
+    evaluations: int
+
+    @classmethod
+    def of(cls, run: RunSummary) -> Self:
+        """The answer for a run."""
+        return cls(
+            run=run.run,
+            created_at=run.created_at,
+            archived_at=run.archived_at,
+            tags=list(run.tags),
+            notes=run.notes,
+            latest_step=run.latest_step,
+            checkpoints=run.checkpoints,
+            evaluations=run.evaluations,
+        )
+
+
+class RunsResponse(BaseModel):
+    """Runs, newest first."""
+
+    runs: list[RunResponse]
+    next_cursor: str | None = NEXT_CURSOR
+
+
+class Refusal(BaseModel):
+    """Why there is no curve: what the curve's own route answers."""
+
+    type: str = Field(examples=["completions-missing"])
+    detail: str
+
+
+class CheckpointCurve(BaseModel):
+    """The curve of one evaluation of a run's checkpoint, or why it has none."""
+
+    step: int
+    evaluation: UUID
+    problem_set: str = Field(examples=["cruxeval-output@1"])
+    points: list[Point] = Field(description="Empty where the curve is refused")
+    problems_used: int | None
+    problems_total: int | None
+    n_min: int | None
+    n_max: int | None
+    unbiased: bool | None
+    verifier: str | None
+    refused: Refusal | None
+
+    @classmethod
+    def of(cls, drawn: EvaluationOutcome) -> Self:
+        """The answer for an evaluation."""
+        outcome, found = drawn.outcome, drawn.found
+        curve = None if isinstance(outcome, AppError) else CurveResponse.of(outcome)
+        return cls(
+            step=found.step,
+            evaluation=found.evaluation.uuid,
+            problem_set=found.problem_set,
+            points=curve.points if curve else [],
+            problems_used=curve and curve.problems_used,
+            problems_total=curve and curve.problems_total,
+            n_min=curve and curve.n_min,
+            n_max=curve and curve.n_max,
+            unbiased=curve and curve.unbiased,
+            verifier=curve and curve.verifier,
+            refused=Refusal(type=outcome.type, detail=str(outcome)) if isinstance(outcome, AppError) else None,
+        )
+
+
+class RunCurvesResponse(BaseModel):
+    """The evaluations of a run by step, each with its curve."""
+
+    metric: Metric
+    checkpoints: list[CheckpointCurve]
+    next_cursor: str | None = NEXT_CURSOR

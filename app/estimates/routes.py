@@ -1,16 +1,17 @@
-"""Routes that read: curves."""
+"""Routes that read: curves, runs."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from app.auth.security import Reader
 from app.db import SessionDep
 from app.errors import InvalidRequest
-from app.estimates import service
-from app.estimates.responses import CurveResponse
-from app.estimates.schemas import CurveQuery
+from app.estimates import runs, service
+from app.estimates.responses import CheckpointCurve, CurveResponse, RunCurvesResponse, RunResponse, RunsResponse
+from app.estimates.schemas import CurveQuery, PageQuery, RunCurvesQuery
+from app.ingest.schemas import Name
 
 SEVERAL = ("k",)
 
@@ -36,3 +37,29 @@ def read_curve(
     says otherwise.
     """
     return CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
+
+
+@router.get("/v1/runs", summary="Runs, newest first")
+def list_runs(query: Annotated[PageQuery, Query()], caller: Reader, session: SessionDep) -> RunsResponse:
+    """The runs of the project."""
+    listed = runs.list_runs(session, caller.project_id, query)
+    return RunsResponse(runs=[RunResponse.of(each) for each in listed.items], next_cursor=listed.next_cursor)
+
+
+@router.get("/v1/runs/{run}", summary="A run")
+def read_run(run: Annotated[Name, Path()], caller: Reader, session: SessionDep) -> RunResponse:
+    """A run: a model being trained or evaluated, a series of checkpoints."""
+    return RunResponse.of(runs.read_run(session, caller.project_id, run))
+
+
+@router.get("/v1/runs/{run}/curves", summary="The curves of a run's checkpoints")
+def read_run_curves(
+    run: Annotated[Name, Path()], query: Annotated[RunCurvesQuery, Query()], caller: Reader, session: SessionDep
+) -> RunCurvesResponse:
+    """Each evaluation of a run by step, with its curve; where a curve is refused, why.
+
+    A checkpoint evaluated on several problem sets, or with several sampling configurations, is listed once for each.
+    """
+    listed = runs.run_curves(session, caller.project_id, run, query)
+    checkpoints = [CheckpointCurve.of(each) for each in listed.items]
+    return RunCurvesResponse(metric=query.metric, checkpoints=checkpoints, next_cursor=listed.next_cursor)

@@ -72,3 +72,22 @@ class CurveQuery(CurveOptions):
             description="With `missing=fail` and max_at_k or min_at_k: the reward that a missing completion counts as"
         ),
     ] = None
+
+
+class PageQuery(BaseModel):
+    """Which part of a list."""
+
+    model_config = STRICT
+
+    limit: Annotated[int, WholeNumber, Field(ge=1, le=1000, description="At most so many")] = 100
+    cursor: Annotated[
+        str | None, Field(max_length=4096, description="The `next_cursor` of the page before; none for the first")
+    ] = None
+
+
+class RunCurvesQuery(CurveQuery, PageQuery):
+    """Which curves of a run."""
+
+    problem_set: Annotated[
+        VersionedName | None, Field(description="Only evaluations on this one; a bare name means its only version")
+    ] = None

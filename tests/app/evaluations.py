@@ -1,6 +1,6 @@
 """Evaluations made over HTTP, as a client makes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +43,16 @@ def _said(verifier: str, verdict: Verdict) -> list[dict[str, Any]]:
 def curve(client: httpx.Client, evaluation: str, query: str = "") -> httpx.Response:
     """The answer of the curve route."""
     return client.get(f"/v1/evaluations/{evaluation}/curve?{query}")
+
+
+def every_page(client: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+    """The pages of a list, each asked for when the one before has been looked at."""
+    while True:
+        page = client.get(path, params=query).raise_for_status().json()
+        yield page
+        if page["next_cursor"] is None:
+            return
+        query["cursor"] = page["next_cursor"]
 
 
 def assert_refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:

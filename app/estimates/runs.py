@@ -1,0 +1,96 @@
+"""What there is to say of runs: which there are, what their latest evaluations show, their curves over checkpoints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy.orm import Session
+
+from app.errors import AppError
+from app.estimates import run_queries
+from app.estimates.cursors import Page, decode, page
+from app.estimates.curves import EvaluationCurve
+from app.estimates.errors import NoPassed, ProblemSetNotFound, RunNotFound
+from app.estimates.run_queries import RunEvaluation, RunSummary
+from app.estimates.schemas import CurveQuery, PageQuery, RunCurvesQuery
+from app.estimates.service import curves
+from app.ingest.errors import AmbiguousProblemSet
+from app.models import Evaluation
+
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """An evaluation, and its curve or the reason why it has none."""
+
+    found: RunEvaluation
+    outcome: EvaluationCurve | AppError
+
+
+@dataclass(frozen=True)
+class RunWithLatest:
+    """A run, and its latest evaluation if it has one."""
+
+    run: RunSummary
+    latest: EvaluationOutcome | None
+
+
+def list_runs(session: Session, project_id: int, query: PageQuery, containing: str = "") -> Page[RunSummary]:
+    """The project's runs, newest first, those whose name contains a text."""
+    before = cast(tuple[int], decode(query.cursor, (int,))) if query.cursor is not None else None
+    rows = run_queries.runs(session, project_id, query.limit, before and before[0], containing)
+    return page(rows, query.limit, lambda last: (last.id,))
+
+
+def read_run(session: Session, project_id: int, name: str) -> RunSummary:
+    """The run; RunNotFound where the project has none of this name."""
+    found = run_queries.run(session, project_id, name)
+    if found is None:
+        raise RunNotFound
+    return found
+
+
+def runs_with_latest(session: Session, project_id: int, query: PageQuery, containing: str = "") -> Page[RunWithLatest]:
+    """Runs with the curves of their latest evaluations, from six queries however many runs there are.
+
+    The curve is that of pass_at_k, or of max_at_k where the verifier gives rewards only.
+    """
+    listed = list_runs(session, project_id, query, containing)
+    latest = run_queries.latest_evaluations(session, [run.id for run in listed.items])
+    outcomes = _with_either_metric(session, [each.evaluation for each in latest.values()])
+    shown = {
+        run_id: EvaluationOutcome(each, outcome)
+        for (run_id, each), outcome in zip(latest.items(), outcomes, strict=True)
+    }
+    return Page(tuple(RunWithLatest(run, shown.get(run.id)) for run in listed.items), listed.next_cursor)
+
+
+def _with_either_metric(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationCurve | AppError]:
+    outcomes = curves(session, evaluations, CurveQuery())
+    scored = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, NoPassed)]
+    by_reward = curves(session, [evaluations[i] for i in scored], CurveQuery(metric="max_at_k"))
+    for i, outcome in zip(scored, by_reward, strict=True):
+        outcomes[i] = outcome
+    return outcomes
+
+
+def run_curves(session: Session, project_id: int, name: str, query: RunCurvesQuery) -> Page[EvaluationOutcome]:
+    """The curve of each evaluation of a run, by step, or why it has none."""
+    run = read_run(session, project_id, name)
+    problem_set_id = None if query.problem_set is None else _problem_set_id(session, project_id, query.problem_set)
+    after = cast(tuple[int, int], decode(query.cursor, (int,), (int,))) if query.cursor is not None else None
+    rows = run_queries.evaluations(session, run.id, problem_set_id, query.limit, after)
+    listed = page(rows, query.limit, lambda last: (last.step, last.evaluation.id))
+    outcomes = curves(session, [each.evaluation for each in listed.items], query)
+    return Page(tuple(map(EvaluationOutcome, listed.items, outcomes)), listed.next_cursor)
+
+
+def _problem_set_id(session: Session, project_id: int, full_name: str) -> int:
+    """The id of `name@version`; of a bare name its only version."""
+    name, _, version = full_name.partition("@")
+    versions = run_queries.problem_sets(session, project_id, name)
+    if not version and len(versions) > 1:
+        raise AmbiguousProblemSet([f"{name}@{each}" for each in versions])
+    found = versions.get(version) if version else next(iter(versions.values()), None)
+    if found is None:
+        raise ProblemSetNotFound
+    return found
