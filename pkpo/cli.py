@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pkpo
-from pkpo.curve_command import add_curve
-from pkpo.errors import CommandError
+from pkpo.commands.curve import add_curve
+from pkpo.commands.errors import CommandError
 
 __all__ = ["CommandError", "main"]
 

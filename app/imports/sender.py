@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pkpo.cli import CommandError
-from pkpo.readers import CompletionRow, ResultsFile
+from pkpo.readers import CompletionRow, ReadError, ResultsFile
 
 BATCH_ROWS = 2_000
 BATCH_BYTES = 8 * 2**20  # the server takes 25 MiB
@@ -44,6 +44,7 @@ class Numbering:
         for file in files:
             first, last = dict[str, int](), dict[str, int]()
             for row in file.rows():
+                _refuse_unstorable(row, file)
                 total += 1
                 first[row.problem] = min(row.sample_index, first.get(row.problem, row.sample_index))
                 last[row.problem] = max(row.sample_index, last.get(row.problem, 0))
@@ -54,6 +55,25 @@ class Numbering:
             following |= {name: at + shift.get(name, 0) + 1 for name, at in last.items()}
             shifts.append(shift)
         return cls(total, shifts)
+
+
+def _refuse_unstorable(row: CompletionRow, file: ResultsFile) -> None:
+    """Raise where JSON can write what no text can hold."""
+    for text in (row.problem, row.text, row.answer):
+        if text is not None and ("\0" in text or (not text.isascii() and _has_surrogate(text))):
+            raise ReadError(
+                file.name,
+                f"completion {row.sample_index} of problem {row.problem!a} has a NUL or half a surrogate pair in it, "
+                "which a database cannot store as text",
+            )
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 class Sender:

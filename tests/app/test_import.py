@@ -118,6 +118,19 @@ def test_a_mistake_anywhere_in_a_file_sends_nothing(run_import: Import, client: 
     assert client.get("/v1/runs").json()["runs"] == []
 
 
+@pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "fine \\udfff"])
+def test_text_that_no_database_stores_is_found_before_anything_is_sent(
+    run_import: Import, client: httpx.Client, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"problem": "x", "passed": true, "text": "{text}"}}\n')
+    done = run_import(path, "--run", "r", "--problem-set", "p")
+    assert done.returncode == 1
+    assert "completion 0 of problem 'x'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert client.get("/v1/runs").json()["runs"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

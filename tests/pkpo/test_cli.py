@@ -10,7 +10,7 @@ import pytest
 
 import pkpo
 from pkpo.cli import SERVICE_DOCS, main
-from pkpo.curve_command import COUNT_METRICS, EPILOG, REWARD_METRICS
+from pkpo.commands.curve import COUNT_METRICS, EPILOG, REWARD_METRICS
 from pkpo.curves import CountMetric, RewardMetric
 from pkpo.readers import READERS
 from tests.pkpo.commands import complaint, curves, table, values

@@ -8,7 +8,7 @@ import sys
 from math import isnan
 from typing import TypeVar
 
-from pkpo.file_curve import FileCurve
+from pkpo.commands.file_curve import FileCurve
 from pkpo.readers.rows import shown
 
 PLOT_COLUMNS = 31

@@ -1,19 +1,18 @@
 """`pkpo curve`: what a results file says, as a table, as JSON or as CSV.
 
-Here are its arguments; `pkpo.file_curve` computes and `pkpo.curve_table` writes. Both are imported when the command
-runs, so that `pkpo --help` needs no NumPy.
+Here are its arguments; `file_curve` computes and `curve_table` writes. Both are imported when the command runs, so that
+`pkpo --help` needs no NumPy.
 """
 
 import argparse
 import math
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from pkpo.errors import CommandError
+from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
-    from pkpo.file_curve import FileCurve
+    from pkpo.commands.file_curve import FileCurve
 
 COUNT_METRICS = ("pass_at_k", "fail_at_k", "pass_hat_k")
 REWARD_METRICS = ("max_at_k", "min_at_k")
@@ -88,8 +87,7 @@ def run_curve(arguments: argparse.Namespace) -> int:
     """Print the curve of each file as soon as it is there."""
     if arguments.fail_reward is not None and arguments.missing != "fail":
         raise CommandError("--fail-reward is for --missing fail", status=2)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a curve multiplies no matrices, and threads take time to start
-    from pkpo import curve_table
+    from pkpo.commands import curve_table
 
     write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]
     for position, name in enumerate(arguments.files):
@@ -100,7 +98,7 @@ def run_curve(arguments: argparse.Namespace) -> int:
 
 
 def _file_curve(name: str, arguments: argparse.Namespace) -> "FileCurve":
-    from pkpo.file_curve import file_curve
+    from pkpo.commands.file_curve import file_curve
     from pkpo.readers import ReadError, UnknownFormat, open_results
 
     try:

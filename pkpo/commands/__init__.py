@@ -1,0 +1,1 @@
+"""The commands of `pkpo` that need no server."""
