@@ -55,16 +55,17 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Read, send, and say what is there now."""
-    from app.imports.sender import Sender
+    from app.imports.sender import Numbering, Sender
     from pkpo.readers import ReadError, open_results
 
     try:
         files = [open_results(path, arguments.format) for path in arguments.files]
         for file in files:
             print(f"{file.name}: {file.description}")
+        numbering = Numbering.of(files)
         with Sender.from_environment(arguments.url) as sender:
             evaluation = sender.post("/v1/evaluations", _evaluation(arguments, files[0]))
-            counts = sender.send(evaluation["id"], files, arguments.verifier or files[0].format)
+            counts = sender.send(evaluation["id"], files, numbering, arguments.verifier or files[0].format)
             print(f"{counts.accepted:,} completions are new, {counts.replayed:,} were there already")
             _show_curve(sender, evaluation["id"])
     except (ReadError, OSError, ValueError) as error:

@@ -104,9 +104,9 @@ class Sender:
         """Where a person finds this path."""
         return f"{self._client.base_url}".rstrip("/") + path
 
-    def send(self, evaluation_id: str, files: Sequence[ResultsFile], verifier: str) -> Counts:
+    def send(self, evaluation_id: str, files: Sequence[ResultsFile], numbering: Numbering, verifier: str) -> Counts:
         """Post every completion of the files; returns how many were new and how many were there."""
-        numbering, counts = Numbering.of(files), Counts()
+        counts = Counts()
         columns = TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("sending", total=numbering.total)
