@@ -1,9 +1,10 @@
 """JSON as Postgres can keep it, and one spelling for equal values."""
 
 import json
-from typing import Annotated, Final
+import math
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, JsonValue
+from pydantic import AfterValidator, WithJsonSchema
 
 MOST_BYTES: Final = 65_536
 DEEPEST: Final = 32
@@ -11,7 +12,7 @@ SMALLEST_INTEGER: Final = -(2**63)
 LARGEST_INTEGER: Final = 2**64 - 1  # seeds are often unsigned
 
 
-def canonical_json(value: JsonValue) -> str:
+def canonical_json(value: Any) -> str:
     """The one spelling of a JSON value: keys sorted, no spaces, and 1.0 written as 1, for JSON has one kind of number.
 
     Jsonb gives back 10000000000000000 for 1e16, so every whole number is written by its digits: what was stored and
@@ -20,7 +21,7 @@ def canonical_json(value: JsonValue) -> str:
     return json.dumps(_whole_numbers(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
-def _whole_numbers(value: JsonValue) -> JsonValue:
+def _whole_numbers(value: Any) -> Any:
     match value:
         case float() if value.is_integer():
             return int(value)
@@ -33,13 +34,17 @@ def _whole_numbers(value: JsonValue) -> JsonValue:
 
 
 def storable_text(text: str) -> str:
-    """The text, which Postgres can store. Raises ValueError where it holds the character NUL."""
+    """The text, which Postgres can store. Raises ValueError where it holds NUL, or half a surrogate pair."""
     if "\0" in text:
         raise ValueError("the character NUL cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate is no character") from None
     return text
 
 
-def _storable_object(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _storable_object(value: dict[str, Any]) -> dict[str, Any]:
     _refuse_unstorable(value, DEEPEST)
     size = len(canonical_json(value).encode())
     if size > MOST_BYTES:
@@ -47,13 +52,13 @@ def _storable_object(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
-def _refuse_unstorable(value: JsonValue, depth: int) -> None:
+def _refuse_unstorable(value: Any, depth: int) -> None:
     if depth < 0:
         raise ValueError(f"objects and lists are nested more than {DEEPEST} deep")
     match value:
         case str():
             storable_text(value)
-        case float() if value - value != 0:  # NaN and the infinities
+        case float() if not math.isfinite(value):
             raise ValueError("numbers must be finite")
         case int() if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
             raise ValueError(f"integers must lie between {SMALLEST_INTEGER} and {LARGEST_INTEGER}")
@@ -67,4 +72,5 @@ def _refuse_unstorable(value: JsonValue, depth: int) -> None:
 
 
 Text = Annotated[str, AfterValidator(storable_text)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_object)]
+# Of the inside pydantic is told nothing: it would place errors by keys of the client's own making, and so echo them.
+JsonObject = Annotated[dict[Any, Any], AfterValidator(_storable_object), WithJsonSchema({"type": "object"})]

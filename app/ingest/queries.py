@@ -102,16 +102,21 @@ COUNT_COMPLETIONS: Final = text(
     " WHERE problem.evaluation_id = :evaluation_id AND problem.problem_id = added.problem_id"
 )
 
+# LATERAL makes the planner look up key by key. Left to choose, it reads the whole evaluation, or, where a table has
+# grown since it was last analyzed, all of its verdicts again for every key: 10 s in place of 6 ms for 5,000 keys.
 STORED_COMPLETIONS: Final = text(
+    "SELECT stored.* FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:sample_indexes AS integer[]))"
+    " AS key (problem_id, sample_index) CROSS JOIN LATERAL ("
     "SELECT problem_id, sample_index, text_sha256, finish_reason, prompt_tokens, completion_tokens, logprob, seed"
-    " FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:sample_indexes AS integer[])) AS key (problem_id, sample_index)"
-    " JOIN completions USING (problem_id, sample_index) WHERE evaluation_id = :evaluation_id"
+    " FROM completions WHERE evaluation_id = :evaluation_id AND problem_id = key.problem_id"
+    " AND sample_index = key.sample_index LIMIT 1) AS stored"
 )
 STORED_VERDICTS: Final = text(
+    "SELECT stored.* FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:sample_indexes AS integer[]))"
+    " AS key (problem_id, sample_index) CROSS JOIN LATERAL ("
     "SELECT problem_id, sample_index, verifier_id, reward, passed, status, answer, detail"
-    " FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:sample_indexes AS integer[]), CAST(:verifier_ids AS bigint[]))"
-    " AS key (problem_id, sample_index, verifier_id)"
-    " JOIN verifications USING (problem_id, sample_index, verifier_id) WHERE evaluation_id = :evaluation_id"
+    " FROM verifications WHERE evaluation_id = :evaluation_id AND problem_id = key.problem_id"
+    " AND sample_index = key.sample_index OFFSET 0) AS stored"
 )
 VERDICTS_TO_HISTORY: Final = text(
     "WITH replaced AS (DELETE FROM verifications AS verdict"
@@ -126,12 +131,15 @@ VERDICTS_TO_HISTORY: Final = text(
 DERIVE_STATISTICS: Final = text(
     "INSERT INTO group_statistics AS stored"
     " (evaluation_id, problem_id, verifier_id, n, c, n_rewards, infrastructure_errors, rewards, version)"
-    " SELECT :evaluation_id, problem_id, verifier_id, count(passed), count(*) FILTER (WHERE passed), count(reward),"
+    " SELECT :evaluation_id, problem.id, counted.*, 1 FROM unnest(CAST(:problem_ids AS bigint[])) AS problem (id)"
+    " CROSS JOIN LATERAL ("
+    "SELECT verifier_id, count(passed), count(*) FILTER (WHERE passed), count(reward),"
     " count(*) FILTER (WHERE status = 'infrastructure_error'),"
-    " coalesce(array_agg(reward ORDER BY sample_index) FILTER (WHERE reward IS NOT NULL), '{}'), 1"
-    " FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:verifier_ids AS bigint[])) AS key (problem_id, verifier_id)"
-    " JOIN verifications USING (problem_id, verifier_id) WHERE evaluation_id = :evaluation_id"
-    " GROUP BY problem_id, verifier_id"
+    " coalesce(array_agg(reward ORDER BY sample_index) FILTER (WHERE reward IS NOT NULL), '{}')"
+    " FROM verifications WHERE evaluation_id = :evaluation_id AND problem_id = problem.id GROUP BY verifier_id"
+    ") AS counted"
+    " WHERE (problem.id, verifier_id) IN"
+    " (SELECT * FROM unnest(CAST(:touched_problem_ids AS bigint[]), CAST(:touched_verifier_ids AS bigint[])))"
     " ON CONFLICT (evaluation_id, problem_id, verifier_id) DO UPDATE SET n = excluded.n, c = excluded.c,"
     " n_rewards = excluded.n_rewards, infrastructure_errors = excluded.infrastructure_errors,"
     " rewards = excluded.rewards, version = stored.version + 1"
@@ -198,10 +206,8 @@ def stored_completions(session: Session, evaluation_id: int, keys: Collection[Ke
     return {(row[0], row[1]): tuple(row[2:]) for row in rows}
 
 
-def stored_verdicts(
-    session: Session, evaluation_id: int, keys: Collection[VerdictKey]
-) -> dict[VerdictKey, tuple[Any, ...]]:
-    """What is stored under the keys: a VerdictRow from `reward` on."""
+def stored_verdicts(session: Session, evaluation_id: int, keys: Collection[Key]) -> dict[VerdictKey, tuple[Any, ...]]:
+    """What all verifiers have said of the completions under the keys: a VerdictRow from `reward` on."""
     if not keys:
         return {}
     rows = session.execute(STORED_VERDICTS, {"evaluation_id": evaluation_id, **_columns(keys)})
@@ -235,10 +241,10 @@ def add_verdicts(session: Session, rows: Sequence[VerdictRow]) -> None:
         return
     as_jsonb = (row if row.detail is None else (*row[:-1], Jsonb(row.detail, dumps=str)) for row in rows)
     _copy(session, "verifications", VERDICT_COLUMNS, as_jsonb)
-    groups = sorted({(row.problem_id, row.verifier_id) for row in rows})
-    problems, verifiers = (list(column) for column in zip(*groups, strict=True))
-    keys = {"evaluation_id": rows[0].evaluation_id, "problem_ids": problems, "verifier_ids": verifiers}
-    session.execute(DERIVE_STATISTICS, keys)
+    problems, verifiers = zip(*{(row.problem_id, row.verifier_id) for row in rows}, strict=True)
+    touched = {"touched_problem_ids": list(problems), "touched_verifier_ids": list(verifiers)}
+    keys = {"evaluation_id": rows[0].evaluation_id, "problem_ids": list(set(problems))}
+    session.execute(DERIVE_STATISTICS, keys | touched)
 
 
 def _columns(keys: Collection[Sequence[int]]) -> dict[str, list[int]]:

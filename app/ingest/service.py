@@ -51,7 +51,7 @@ def record_completions(
     batch = _batch_of_completions(session, evaluation, completions)
     held = queries.lock_problems(session, evaluation.id, {problem_id for problem_id, _ in batch.completions})
     stored = queries.stored_completions(session, evaluation.id, [key for key in batch.completions if held[key[0]]])
-    judged = queries.stored_verdicts(session, evaluation.id, [key for key in batch.verdicts if key[:2] in stored])
+    judged = queries.stored_verdicts(session, evaluation.id, {key[:2] for key in batch.verdicts} & stored.keys())
     conflicts = [(batch.pointers[key], "stored with another content") for key in _differing(stored, batch.completions)]
     conflicts += [(batch.pointers[key], "stored with another verdict") for key in _differing(judged, batch.verdicts)]
     if conflicts:
@@ -68,10 +68,11 @@ def record_verifications(
     """How many verdicts on stored completions were added, took the place of another, or were stored already."""
     batch = _batch_of_verifications(session, evaluation, verifications)
     queries.lock_problems(session, evaluation.id, {problem_id for problem_id, *_ in batch.verdicts})
-    completions = queries.stored_completions(session, evaluation.id, list({key[:2] for key in batch.verdicts}))
+    judged_keys = {key[:2] for key in batch.verdicts}
+    completions = queries.stored_completions(session, evaluation.id, judged_keys)
     if unknown := [batch.pointers[key] for key in batch.verdicts if key[:2] not in completions]:
         raise UnknownCompletions(unknown)
-    judged = queries.stored_verdicts(session, evaluation.id, list(batch.verdicts))
+    judged = queries.stored_verdicts(session, evaluation.id, judged_keys)
     replaced = _differing(judged, batch.verdicts)
     added = [key for key in batch.verdicts if key not in judged]
     queries.move_to_history(session, evaluation.id, replaced)
@@ -82,7 +83,7 @@ def record_verifications(
 
 def _differing(stored: Mapping[K, tuple[object, ...]], rows: Mapping[K, R]) -> list[K]:
     """The keys under which something else is stored than the rows say: they end in what is stored."""
-    return [key for key, content in stored.items() if rows[key][-len(content) :] != content]
+    return [key for key, row in rows.items() if (content := stored.get(key)) and row[-len(content) :] != content]
 
 
 def _batch_of_completions(session: Session, evaluation: Evaluation, completions: Sequence[NewCompletion]) -> _Batch:
