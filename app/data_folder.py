@@ -91,7 +91,7 @@ def bound_log(log: Path) -> None:
     """Drops the older half of a log past LOG_LIMIT, under the process that goes on appending to it."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         newer_half = log.read_bytes()[-LOG_LIMIT // 2 :]
-        with log.open("r+b") as file:
+        with log.open("ab") as file:
             file.truncate(0)
             file.write(newer_half)
 

@@ -138,19 +138,19 @@ class Api:
 
     def _mourn(self, status: int) -> None:
         """Says that it died, and sets when it starts again: at once, and later each time when it keeps dying young."""
-        cause = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+        cause = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
         if not self._answered:
             self._early_deaths += 1
         if self._early_deaths == MOST_EARLY_DEATHS:
             raise CannotServe(
-                f"the API died {MOST_EARLY_DEATHS} times before it answered, the last time {cause}; "
+                f"the API died {MOST_EARLY_DEATHS} times before it answered; the last time it {cause}; "
                 f"the end of {self._log}:\n{last_lines(self._log)}"
             )
         now = time.monotonic()
         self._short_lives = self._short_lives + 1 if now - self._started < SHORT_LIFE else 0
         wait = min(POLL * 2**self._short_lives, LONGEST_WAIT) if self._short_lives > 1 else 0.0
         self._next_start = now + wait
-        _say(f"The API was {cause}; starting it again.")
+        _say(f"The API {cause}; starting it again.")
 
     def _answers(self) -> bool:
         connection = HTTPConnection(self._host, self._port, timeout=1)

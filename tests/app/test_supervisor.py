@@ -242,7 +242,7 @@ def test_an_api_that_never_answers_is_given_up_with_its_last_words(tmp_path: Pat
     with service(tmp_path, api=dying) as running:
         errors = running.process.communicate(timeout=30)[1]
     assert running.process.returncode == 1
-    assert errors.startswith("the API died 5 times before it answered, the last time exited with status 1;")
+    assert errors.startswith("the API died 5 times before it answered; the last time it exited with status 1;")
     assert errors.count("no module named plotly") == 5
     assert not inhabitants(tmp_path)
 
