@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,25 @@ class Design:
 class Statistics:
     """Counts under one verifier, an entry for every problem of the evaluation's set."""
 
+    problem_ids: Counts
     completions: Counts
     n: Counts  # of them with a known `passed`
     c: Counts
     n_rewards: Counts
     infrastructure_errors: Counts
     rewards: Rewards | None = None  # None where they were not asked for
+
+    def drawn_as(self, design: Design) -> Self:
+        """The same, where counts without completions stand for so many completions with a result."""
+        return replace(self, completions=self.n, n_rewards=self.n) if design.counts_only else self
+
+    def expected(self, design: Design) -> int:
+        """Completions of each problem: as many as were fixed beforehand, else as any problem has."""
+        return design.n or int(self.completions.max())
+
+    def wanted(self, design: Design) -> Counts:
+        """Completions of each problem, of which those without a result are missing."""
+        return np.maximum(self.expected(design), self.completions)  # who has more is held to all of them
 
 
 @dataclass(frozen=True)
@@ -58,26 +71,16 @@ class _Graded:
 
 def evaluation_curve(statistics: Statistics, design: Design, verifier: str, query: CurveQuery) -> EvaluationCurve:
     """The curve that the query asks for; an AppError says why there is none."""
-    statistics = _fit_for(query, statistics, design, verifier)
-    expected = design.n or int(statistics.completions.max())
-    # A problem with more completions than expected is held to all of them.
-    wanted = np.maximum(expected, statistics.completions)
-    graded = _graded(statistics, wanted, query)
-    if query.k and max(query.k) > graded.n.min():
-        raise KExceedsN(query.metric, max(query.k), int(graded.n.min()))
-    unbiased = design.iid and bool((statistics.n_rewards == expected).all())
-    return EvaluationCurve(_drawn(graded, query), len(wanted), unbiased, verifier, query)
-
-
-def _fit_for(query: CurveQuery, statistics: Statistics, design: Design, verifier: str) -> Statistics:
-    """The statistics, where they can answer the query at all."""
-    if design.counts_only:
-        if query.metric in REWARD_METRICS:
-            raise CountsOnly
-        return replace(statistics, completions=statistics.n, n_rewards=statistics.n)
+    if design.counts_only and query.metric in REWARD_METRICS:
+        raise CountsOnly
+    statistics = statistics.drawn_as(design)
     if query.metric not in REWARD_METRICS and (unsaid := int((statistics.n_rewards - statistics.n).sum())):
         raise NoPassed(query.metric, verifier, unsaid)
-    return statistics
+    graded = _graded(statistics, statistics.wanted(design), query)
+    if query.k and max(query.k) > graded.n.min():
+        raise KExceedsN(query.metric, max(query.k), int(graded.n.min()))
+    unbiased = design.iid and bool((statistics.n_rewards == statistics.expected(design)).all())
+    return EvaluationCurve(_drawn(graded, query), len(statistics.n), unbiased, verifier, query)
 
 
 def _graded(statistics: Statistics, wanted: Counts, query: CurveQuery) -> _Graded:

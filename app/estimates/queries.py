@@ -61,10 +61,9 @@ def statistics(session: Session, verifier_ids: Mapping[int, int], rewards: bool)
         GroupStatistics.n_rewards,
         GroupStatistics.infrastructure_errors,
     ]
-    columns: list[ColumnElement[Any]] = [func.coalesce(each, 0) for each in counts]
+    columns: list[ColumnElement[Any]] = [Problem.id.expression, *(func.coalesce(each, 0) for each in counts)]
     if rewards:
-        # Four times as fast as having every number written and read as text.
-        columns.append(func.array_send(GroupStatistics.rewards, type_=LargeBinary))
+        columns.append(_sent_rewards())
     rows = session.execute(_by_problem(verifier_ids).add_columns(*columns))
     return {
         evaluation_id: _statistics(problems, rewards)
@@ -100,13 +99,45 @@ def _by_problem(verifier_ids: Mapping[int, int]) -> Select[int]:
 
 def _statistics(rows: Iterator[Row[tuple[int, ...]]], with_rewards: bool) -> Statistics:
     columns = list(zip(*rows, strict=True))
-    completions, n, c, n_rewards, infrastructure_errors = (np.array(each, dtype=np.int64) for each in columns[1:6])
-    rewards = [_floats(sent) for sent in columns[6]] if with_rewards else None
-    return Statistics(completions, n, c, n_rewards, infrastructure_errors, rewards)
+    counts = (np.array(each, dtype=np.int64) for each in columns[1:7])
+    problem_ids, completions, n, c, n_rewards, infrastructure_errors = counts
+    rewards = [_floats(sent) for sent in columns[7]] if with_rewards else None
+    return Statistics(problem_ids, completions, n, c, n_rewards, infrastructure_errors, rewards)
+
+
+def rewards(
+    session: Session, evaluation_id: int, verifier_id: int, problem_ids: Sequence[int]
+) -> dict[int, NDArray[np.float64]]:
+    """The rewards of these problems that have any."""
+    wanted = select(GroupStatistics.problem_id, _sent_rewards()).where(
+        GroupStatistics.evaluation_id == evaluation_id,
+        GroupStatistics.verifier_id == verifier_id,
+        GroupStatistics.problem_id.in_(problem_ids),
+        GroupStatistics.n_rewards > 0,
+    )
+    return {problem_id: _floats(sent) for problem_id, sent in session.execute(wanted)}
+
+
+def problem_count(session: Session, problem_set_id: int) -> int:
+    """How many problems a set has."""
+    return session.scalar(select(func.count(Problem.id)).where(Problem.problem_set_id == problem_set_id)) or 0
+
+
+def problem_names(session: Session, problem_set_id: int, containing: str = "") -> dict[int, str]:
+    """The names of a set's problems that contain a text, by id."""
+    wanted = select(Problem.id, Problem.name).where(Problem.problem_set_id == problem_set_id)
+    if containing:
+        wanted = wanted.where(Problem.name.icontains(containing, autoescape=True))
+    return dict(session.execute(wanted).all())
 
 
 _SENT = np.dtype([("length", ">i4"), ("value", ">f8")])
 _HEADER = 20  # bytes before the first element: axes, flags, element type, length and lower bound of the only axis
+
+
+def _sent_rewards() -> ColumnElement[bytes]:
+    """The rewards in Postgres's binary form: four times as fast as having every number written and read as text."""
+    return func.array_send(GroupStatistics.rewards, type_=LargeBinary)
 
 
 def _floats(sent: bytes | None) -> NDArray[np.float64]:

@@ -10,9 +10,13 @@ from app.ingest.verdicts import VersionedName
 
 Metric = Literal["pass_at_k", "fail_at_k", "pass_hat_k", "max_at_k", "min_at_k"]
 Missing = Literal["error", "drop", "fail"]
+Sort = Literal[
+    "problem", "-problem", "n", "-n", "missing", "-missing", "solve_rate", "-solve_rate", "mean_reward", "-mean_reward"
+]
 REWARD_METRICS: Final = ("max_at_k", "min_at_k")
 LARGEST_K: Final = 2**31 - 1
 MOST_KS: Final = 100
+MOST_N: Final = 1_000_000
 
 
 def _written(pattern: str, reads: Callable[[str], float], sentence: str) -> BeforeValidator:
@@ -83,6 +87,36 @@ class PageQuery(BaseModel):
     cursor: Annotated[
         str | None, Field(max_length=4096, description="The `next_cursor` of the page before; none for the first")
     ] = None
+
+
+class MissingQuery(PageQuery):
+    """Which completions."""
+
+    n: Annotated[
+        Annotated[int, WholeNumber] | None,
+        Field(
+            ge=1,
+            le=MOST_N,
+            description="Completions that each problem should have; by default those declared, else those of the "
+            "problem that has most",
+        ),
+    ] = None
+    verifier: Annotated[
+        VersionedName | None, Field(description="Also the completions that this one has not graded, or could not")
+    ] = None
+
+
+class ProblemsQuery(PageQuery):
+    """Which problems of an evaluation, in which order."""
+
+    verifier: Annotated[
+        VersionedName | None, Field(description="Whose verdicts count; by default the only one there is")
+    ] = None
+    sort: Annotated[Sort, Field(description="Descending after a `-`; what is not known comes last")] = "problem"
+    filter: Annotated[
+        str,
+        Field(max_length=500, pattern=r"^\P{Cc}*$", description="Part of the problem's name, in upper or lower case"),
+    ] = ""
 
 
 class RunCurvesQuery(CurveQuery, PageQuery):

@@ -37,13 +37,17 @@ def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuer
         verifier = chosen[evaluation.id]
         if isinstance(verifier, AppError):
             return verifier
-        design = Design(evaluation.n, evaluation.iid, evaluation.counts_only)
         try:
-            return evaluation_curve(statistics[evaluation.id], design, verifier, query)
+            return evaluation_curve(statistics[evaluation.id], design_of(evaluation), verifier, query)
         except AppError as refusal:
             return refusal
 
     return [outcome(each) for each in evaluations]
+
+
+def design_of(evaluation: Evaluation) -> Design:
+    """How the evaluation was to be drawn."""
+    return Design(evaluation.n, evaluation.iid, evaluation.counts_only)
 
 
 def _chosen(verifiers: Iterable[str], wanted: str | None) -> str | AppError:
