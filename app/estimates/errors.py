@@ -57,7 +57,8 @@ class UnknownVerifier(AppError):
 
     def __init__(self, verifiers: Sequence[str]) -> None:
         super().__init__(
-            f"This verifier has graded nothing here; {', '.join(verifiers)} have. A bare name is version 1.",
+            f"This verifier has graded nothing here; these have: {', '.join(verifiers) or 'none'}. "
+            "A bare name is version 1.",
             [("query/verifier", "unknown")],
             verifiers=list(verifiers),
         )
@@ -124,15 +125,23 @@ class FailRewardNeeded(AppError):
 
 
 class UnknownN(AppError):
-    """An evaluation that neither declares n nor has a completion."""
+    """An evaluation that neither declares n, nor has a completion to tell it from."""
 
     status, type = 422, "unknown-n"
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__(
-            "This evaluation declares no n and has no completion yet: say with n= how many each problem should have.",
+            f"This evaluation declares no n up to {most} and shows none: say with n= how many completions each problem "
+            "should have.",
             [("query/n", "missing")],
         )
+
+
+class VerifierNotFound(NotFound):
+    """A name that is no verifier of this project."""
+
+    def __init__(self) -> None:
+        super().__init__("This project has no verifier of this name and version; a bare name is version 1.")
 
 
 class RunNotFound(NotFound):

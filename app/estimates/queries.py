@@ -1,6 +1,7 @@
 """The SQL of the read side. It counts and lists; nothing here estimates."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -8,11 +9,11 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Row, Select, and_, column, func, select, values
+from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Row, Select, and_, column, func, select, true, values
 from sqlalchemy.orm import Session
 
 from app.estimates.curves import Statistics
-from app.models import Evaluation, EvaluationProblem, GroupStatistics, Problem, Verifier
+from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
 
 
 def evaluation(session: Session, project_id: int, evaluation_id: UUID) -> Evaluation | None:
@@ -129,6 +130,65 @@ def problem_names(session: Session, problem_set_id: int, containing: str = "") -
     if containing:
         wanted = wanted.where(Problem.name.icontains(containing, autoescape=True))
     return dict(session.execute(wanted).all())
+
+
+def verifier_id(session: Session, project_id: int, name: str, version: str) -> int | None:
+    """The id of a verifier, if the project has it."""
+    return session.scalar(select(Verifier.id).filter_by(project_id=project_id, name=name, version=version))
+
+
+def most_completions(session: Session, evaluation_id: int) -> int:
+    """Completions of the problem that has most."""
+    most = select(func.max(EvaluationProblem.completions)).where(EvaluationProblem.evaluation_id == evaluation_id)
+    return session.scalar(most) or 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """The completions of an evaluation with an index below n; of a verifier, those that it has graded."""
+
+    evaluation_id: int
+    n: int
+    verifier_id: int | None
+
+    @property
+    def table(self) -> type[Completion] | type[Verification]:
+        """Where they are."""
+        return Completion if self.verifier_id is None else Verification
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        """Which they are there."""
+        rows = and_(self.table.evaluation_id == self.evaluation_id, self.table.sample_index < self.n)
+        if self.verifier_id is None:
+            return rows
+        # An infrastructure error has no reward, and is no verdict.
+        return and_(rows, Verification.verifier_id == self.verifier_id, Verification.reward.is_not(None))
+
+
+def done_count(session: Session, done: Done) -> int:
+    """How many there are."""
+    return session.scalar(select(func.count()).select_from(done.table).where(done.rows)) or 0
+
+
+def unfinished_problems(
+    session: Session, done: Done, problem_set_id: int, after_id: int, limit: int
+) -> list[tuple[int, str, list[int] | None]]:
+    """Problems with fewer than n of them, after one by id: id, name and the indexes there are; one more than limit."""
+    there = (
+        select(func.array_agg(done.table.sample_index).label("indexes"))
+        .where(done.rows, done.table.problem_id == Problem.id)
+        .lateral()
+    )
+    unfinished = (
+        select(Problem.id, Problem.name, there.c.indexes)
+        .join(there, true())
+        .where(Problem.problem_set_id == problem_set_id, Problem.id > after_id)
+        .where(func.coalesce(func.cardinality(there.c.indexes), 0) < done.n)
+        .order_by(Problem.id)
+        .limit(limit + 1)
+    )
+    return [(id_, name, indexes) for id_, name, indexes in session.execute(unfinished)]
 
 
 _SENT = np.dtype([("length", ">i4"), ("value", ">f8")])

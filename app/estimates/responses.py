@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
+from app.estimates.missing import MissingCompletions
+from app.estimates.problems import ProblemRow, ProblemTable
 from app.estimates.run_queries import RunSummary
 from app.estimates.runs import EvaluationOutcome
 from app.estimates.schemas import Metric, Missing
@@ -184,3 +186,74 @@ class RunCurvesResponse(BaseModel):
     metric: Metric
     checkpoints: list[CheckpointCurve]
     next_cursor: str | None = NEXT_CURSOR
+
+
+class MissingOfProblemResponse(BaseModel):
+    """What one problem lacks."""
+
+    problem: str = Field(examples=["sample_0"])
+    sample_indexes: list[int] = Field(description="Ascending, from 0", examples=[[3, 7]])
+
+
+class MissingResponse(BaseModel):
+    """What an evaluation lacks of n completions for each problem of its set."""
+
+    n: int = Field(examples=[8])
+    total: int = Field(description="Completions that are missing, on all pages", examples=[2])
+    missing: list[MissingOfProblemResponse] = Field(description="Problems that lack any, in the order of the set")
+    next_cursor: str | None = NEXT_CURSOR
+
+    @classmethod
+    def of(cls, found: MissingCompletions) -> Self:
+        """The answer."""
+        return cls(
+            n=found.n,
+            total=found.total,
+            missing=[
+                MissingOfProblemResponse(problem=each.problem, sample_indexes=list(each.sample_indexes))
+                for each in found.page.items
+            ],
+            next_cursor=found.page.next_cursor,
+        )
+
+
+class ProblemResponse(BaseModel):
+    """One problem of an evaluation under one verifier."""
+
+    problem: str = Field(examples=["sample_0"])
+    completions: int = Field(examples=[10])
+    n: int = Field(description="Completions with a result", examples=[10])
+    c: int | None = Field(description="Of them passed; null where some have a reward only", examples=[3])
+    mean_reward: float | None = Field(description="null without a reward", examples=[0.3])
+    missing: int = Field(description="Completions that do not exist or have no result", examples=[0])
+
+    @classmethod
+    def of(cls, row: ProblemRow) -> Self:
+        """The answer for a row."""
+        return cls(
+            problem=row.problem,
+            completions=row.completions,
+            n=row.n,
+            c=row.c,
+            mean_reward=None if isnan(row.mean_reward) else row.mean_reward,
+            missing=row.missing,
+        )
+
+
+class ProblemsResponse(BaseModel):
+    """The problems of an evaluation."""
+
+    verifier: str | None = Field(description="null where none has graded anything", examples=["exact-match@1"])
+    matching: int = Field(description="Problems whose name contains the filter, on all pages", examples=[800])
+    problems: list[ProblemResponse]
+    next_cursor: str | None = NEXT_CURSOR
+
+    @classmethod
+    def of(cls, table: ProblemTable, verifier: str | None) -> Self:
+        """The answer for a table."""
+        return cls(
+            verifier=verifier,
+            matching=table.matching,
+            problems=[ProblemResponse.of(each) for each in table.page.items],
+            next_cursor=table.page.next_cursor,
+        )

@@ -1,4 +1,4 @@
-"""Routes that read: curves, runs."""
+"""Routes that read: curves, problems, what is missing, runs."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,8 +9,18 @@ from app.auth.security import Reader
 from app.db import SessionDep
 from app.errors import InvalidRequest
 from app.estimates import runs, service
-from app.estimates.responses import CheckpointCurve, CurveResponse, RunCurvesResponse, RunResponse, RunsResponse
-from app.estimates.schemas import CurveQuery, PageQuery, RunCurvesQuery
+from app.estimates.missing import missing_completions
+from app.estimates.problems import problem_table
+from app.estimates.responses import (
+    CheckpointCurve,
+    CurveResponse,
+    MissingResponse,
+    ProblemsResponse,
+    RunCurvesResponse,
+    RunResponse,
+    RunsResponse,
+)
+from app.estimates.schemas import CurveQuery, MissingQuery, PageQuery, ProblemsQuery, RunCurvesQuery
 from app.ingest.schemas import Name
 
 SEVERAL = ("k",)
@@ -37,6 +47,29 @@ def read_curve(
     says otherwise.
     """
     return CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
+
+
+@router.get("/v1/evaluations/{evaluation_id}/problems", summary="The problems of an evaluation")
+def list_problems(
+    evaluation_id: UUID, query: Annotated[ProblemsQuery, Query()], caller: Reader, session: SessionDep
+) -> ProblemsResponse:
+    """Every problem of the set with its completions, how many have a result, and how many of them passed."""
+    evaluation = service.evaluation(session, caller.project_id, evaluation_id)
+    verifier = service.verifier(session, evaluation, query.verifier)
+    return ProblemsResponse.of(problem_table(session, evaluation, verifier, query), verifier)
+
+
+@router.get("/v1/evaluations/{evaluation_id}/missing", summary="What an evaluation lacks")
+def list_missing(
+    evaluation_id: UUID, query: Annotated[MissingQuery, Query()], caller: Reader, session: SessionDep
+) -> MissingResponse:
+    """The sample indexes, from 0 to n - 1, without a completion; with a verifier, also those without its verdict.
+
+    An infrastructure error is no verdict. A page lists at most a million indexes, and fewer problems than the limit
+    where n is large.
+    """
+    evaluation = service.evaluation(session, caller.project_id, evaluation_id)
+    return MissingResponse.of(missing_completions(session, evaluation, query))
 
 
 @router.get("/v1/runs", summary="Runs, newest first")

@@ -45,6 +45,17 @@ def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuer
     return [outcome(each) for each in evaluations]
 
 
+def verifier(session: Session, evaluation: Evaluation, wanted: str | None) -> str | None:
+    """The full name of the verifier that is wanted, by default the only one; None where there is none to choose."""
+    names = queries.verifiers(session, [evaluation.id])[evaluation.id]
+    if wanted is None and not names:
+        return None
+    chosen = _chosen(names, wanted)
+    if isinstance(chosen, AppError):
+        raise chosen
+    return chosen
+
+
 def design_of(evaluation: Evaluation) -> Design:
     """How the evaluation was to be drawn."""
     return Design(evaluation.n, evaluation.iid, evaluation.counts_only)
