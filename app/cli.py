@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pkpo.cli import CommandError
+from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

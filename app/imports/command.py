@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pkpo.cli import CommandError
+from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
     from app.imports.sender import Sender

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pkpo.cli import CommandError
+from pkpo.commands.errors import CommandError
 from pkpo.readers import CompletionRow, ReadError, ResultsFile
 
 BATCH_ROWS = 2_000

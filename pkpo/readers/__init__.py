@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol
 
 from pkpo.readers import cruxeval, csv_table, human_eval, human_eval_samples, jsonl
-from pkpo.readers.rows import CompletionRow, Completions, Reader, ReadError
-from pkpo.readers.source import Source
+from pkpo.readers.rows import CompletionRow, Completions, ReadError
+from pkpo.readers.source import Head, Source
 from pkpo.readers.verdicts import ProblemVerdicts, Verdicts, verdicts_of
 
 __all__ = [
@@ -24,6 +25,20 @@ __all__ = [
     "Verdicts",
     "open_results",
 ]
+
+
+class Reader(Protocol):
+    """What a module of this package offers to be a format."""
+
+    NAME: str  # the word for --format
+    DESCRIPTION: str  # what was recognised
+
+    def recognises(self, head: Head) -> bool:
+        """Whether the beginning of a file is of this format."""
+
+    def read(self, source: Source) -> Iterator[Completions]:
+        """The completions in the order of the file, no (problem, sample_index) twice; ReadError where it is unsound."""
+
 
 # The first that recognises a file reads it, so the particular stands before the generic.
 READERS: tuple[Reader, ...] = (cruxeval, human_eval, human_eval_samples, jsonl, csv_table)

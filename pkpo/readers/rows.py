@@ -1,11 +1,6 @@
 """What every reader yields, and what it raises."""
 
-import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from pkpo.readers.source import Head, Source
+from typing import NamedTuple
 
 
 class CompletionRow(NamedTuple):
@@ -42,19 +37,6 @@ class ReadError(ValueError):
         super().__init__(f"{name}: {message}" if line is None else f"{name}:{line}: {message}")
         self.name = name
         self.line = line
-
-
-class Reader(Protocol):
-    """What a module of this package offers to be a format."""
-
-    NAME: str  # the word for --format
-    DESCRIPTION: str  # what was recognised
-
-    def recognises(self, head: "Head") -> bool:
-        """Whether the beginning of a file is of this format."""
-
-    def read(self, source: "Source") -> Iterator[Completions]:
-        """The completions in the order of the file, no (problem, sample_index) twice; ReadError where it is unsound."""
 
 
 def shown(value: object) -> str:
