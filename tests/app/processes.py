@@ -1,8 +1,10 @@
-"""The launcher and the supervisor in processes of their own, and what /proc says of them."""
+"""The launcher and other programs in processes of their own, what /proc says of them, and rows to find again."""
 
 import os
+import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -113,3 +115,33 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def path_of(*programs: str, folder: Path) -> dict[str, str]:
+    """An environment with these programs only."""
+    folder.mkdir()
+    for name in programs:
+        source = shutil.which(name)
+        assert source is not None
+        (folder / name).symlink_to(source)
+    return {"PATH": str(folder)}
+
+
+def write(url: str, completions: int) -> None:
+    """Commits that many completions, to a table of the tests' own."""
+    with connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS completions (sample_index int PRIMARY KEY)")
+        connection.execute("INSERT INTO completions SELECT generate_series(1, %s)", [completions])
+
+
+def count(url: str) -> int:
+    """How many completions are there."""
+    with connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM completions").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file."""
+    return stat.S_IMODE(path.stat().st_mode)

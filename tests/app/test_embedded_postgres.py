@@ -1,81 +1,30 @@
 import os
-import shutil
 import signal
-import stat
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from app import data_folder, embedded_postgres
-from app.cluster import binary
 from app.data_folder import EmbeddedPostgresError, bound_log
 from app.embedded_postgres import EmbeddedPostgres, running_url
 from tests.app.processes import (
     connect,
+    count,
     eventually,
     inhabitants,
     launcher,
     lives,
+    mode,
+    path_of,
     program,
     started,
+    write,
 )
 
 pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
-DAEMON, NOBODY = 1, 65534
-# A user like any other, who may read everything so that the interpreter is in reach wherever it is installed.
-ORDINARY = (
-    *("setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}", "--clear-groups"),
-    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
-)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user can reach and write to, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="pkpo-test-"))
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def path_without_unshare(open_folder: Path) -> dict[str, str]:
-    """An environment in which root has no user namespaces to go to."""
-    return path_of("sh", "setpriv", folder=open_folder / "bin")
-
-
-def path_of(*programs: str, folder: Path) -> dict[str, str]:
-    """An environment with these programs only."""
-    folder.mkdir()
-    for name in programs:
-        source = shutil.which(name)
-        assert source is not None
-        (folder / name).symlink_to(source)
-    return {"PATH": str(folder)}
-
-
-def write(url: str, completions: int) -> None:
-    with connect(url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS completions (sample_index int PRIMARY KEY)")
-        connection.execute("INSERT INTO completions SELECT generate_series(1, %s)", [completions])
-
-
-def count(url: str) -> int:
-    with connect(url) as connection:
-        row = connection.execute("SELECT count(*) FROM completions").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_data_are_found_again_at_the_next_start(tmp_path: Path) -> None:
@@ -284,15 +233,6 @@ def test_a_postgres_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Mon
     eventually(lambda: not inhabitants(tmp_path))
 
 
-def test_a_folder_of_another_major_version_is_refused(tmp_path: Path) -> None:
-    version = tmp_path / "postgres" / "data" / "PG_VERSION"
-    version.parent.mkdir(parents=True)
-    version.write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"made by PostgreSQL 17, .* PostgreSQL 18,.*pg_dump"):
-        EmbeddedPostgres(tmp_path).start()
-    assert version.read_text() == "17\n"
-
-
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("notes")
     with pytest.raises(EmbeddedPostgresError, match=f"{tmp_path}/data is a file"):
@@ -333,101 +273,3 @@ def test_a_log_is_kept_below_its_limit_with_its_newest_lines(tmp_path: Path, mon
             bound_log(log)
             assert log.stat().st_size <= 1000
     assert log.read_text().endswith("line 498\nline 499\n")
-
-
-@as_root
-def test_a_full_disk_is_named_and_nothing_half_made_stays(tmp_path: Path) -> None:
-    small = 'mount -t tmpfs -o size=12m none "$0" && exec "$@"'
-    prefix = ("unshare", "--mount", "sh", "-c", small, str(tmp_path))
-    script = "import sys, os\nfrom pathlib import Path\nfrom app.embedded_postgres import EmbeddedPostgres as E\n"
-    script += "try: E(Path(sys.argv[1])).start()\nexcept Exception as error: print(type(error), error)\n"
-    script += "print(os.listdir(sys.argv[1]))"
-    with program(*prefix, sys.executable, "-c", script, str(tmp_path / "data")) as process:
-        output, errors = process.communicate()
-    if "permission denied" in errors:
-        pytest.skip(f"no file system can be mounted here: {errors}")
-    assert "EmbeddedPostgresError" in output, errors
-    assert "No space left on device" in output
-    assert "['lock']" in output
-
-
-@as_root
-def test_an_ordinary_user_needs_nothing_special(open_folder: Path) -> None:
-    kill_and_start_again(open_folder / "data", ORDINARY, {}, uid=DAEMON)
-
-
-@as_root
-def test_root_runs_it_in_a_user_namespace(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    kill_and_start_again(tmp_path / "data", (), {}, uid=0)
-
-
-@as_root
-def test_root_without_user_namespaces_runs_it_as_nobody(
-    open_folder: Path, path_without_unshare: dict[str, str]
-) -> None:
-    skip_where_nobody_finds_no_binaries()
-    kill_and_start_again(open_folder / "data", (), path_without_unshare, uid=NOBODY)
-    assert mode(open_folder / "data") == 0o711, "others may pass through, not list"
-
-
-def kill_and_start_again(folder: Path, prefix: tuple[str, ...], environment: dict[str, str], uid: int) -> None:
-    with launcher(folder, prefix, environment) as process:
-        pid, url = started(process)
-        assert Path(f"/proc/{pid}").stat().st_uid == uid
-        write(url, 8)
-        process.kill()
-        process.wait()
-        eventually(lambda: not inhabitants(folder))
-    with launcher(folder, prefix, environment) as process:
-        assert count(started(process)[1]) == 8
-        process.communicate()
-        assert process.returncode == 0
-        assert not inhabitants(folder)
-
-
-def skip_where_nobody_finds_no_binaries() -> None:
-    as_nobody = ("setpriv", f"--reuid={NOBODY}", "--clear-groups", "test", "-x", str(binary("postgres")))
-    if subprocess.run(as_nobody, check=False).returncode:
-        pytest.skip(f"{binary('postgres')} is out of the reach of nobody")
-
-
-@as_root
-def test_root_finds_its_data_whichever_way_it_ran_it_before(
-    open_folder: Path, path_without_unshare: dict[str, str]
-) -> None:
-    skip_where_nobody_finds_no_binaries()
-    folder = open_folder / "data"
-    with launcher(folder) as process:
-        write(started(process)[1], 8)
-        process.communicate()
-    for environment in (path_without_unshare, {}):
-        with launcher(folder, environment=environment) as process:
-            assert count(started(process)[1]) == 8
-            process.communicate()
-
-
-@as_root
-def test_a_folder_out_of_the_reach_of_nobody_is_named(tmp_path: Path, path_without_unshare: dict[str, str]) -> None:
-    tmp_path.chmod(0o700)
-    with launcher(tmp_path / "data", environment=path_without_unshare) as process:
-        errors = process.communicate()[1]
-    assert "unshare is not installed" in errors
-    assert f"can't cd to {tmp_path}/data" in errors
-
-
-@as_root
-def test_root_does_not_take_the_data_of_an_ordinary_user(open_folder: Path) -> None:
-    with launcher(open_folder / "data", ORDINARY) as process:
-        started(process)
-        process.communicate()
-    with pytest.raises(EmbeddedPostgresError, match=f"belongs to the user with uid {DAEMON}"):
-        EmbeddedPostgres(open_folder / "data").start()
-
-
-@as_root
-def test_a_folder_that_may_not_be_written_is_named(open_folder: Path) -> None:
-    (open_folder / "data").mkdir(mode=0o755)
-    with launcher(open_folder / "data", ORDINARY) as process:
-        errors = process.communicate()[1]
-    assert f"the data folder {open_folder}/data cannot be used: Permission denied" in errors
