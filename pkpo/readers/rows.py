@@ -1,5 +1,6 @@
 """What every reader yields, and what it raises."""
 
+import json
 from typing import NamedTuple
 
 
