@@ -131,15 +131,14 @@ def _drawn(graded: _Graded, query: CurveQuery) -> PassAtKCurve:
     if graded.rewards is None:
         count_metric = cast(CountMetric, query.metric)
         return PassAtKCurve.from_counts(graded.n, graded.c, query.k, metric=count_metric, level=query.level)
-    rewards, mask = _padded(graded.rewards)
+    rewards, mask = padded(np.concatenate(graded.rewards), np.array([len(each) for each in graded.rewards]))
     metric = cast(RewardMetric, query.metric)
     return PassAtKCurve.from_rewards(rewards, query.k, metric=metric, mask=mask, level=query.level)
 
 
-def _padded(groups: Rewards) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Rewards of shape (P, largest n), and which of them are there."""
-    sizes = np.array([len(group) for group in groups])
+def padded(rewards: NDArray[np.float64], sizes: Counts) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Groups that lie end to end as rows of the largest one's length, and which of their entries are there."""
     mask = np.arange(sizes.max()) < sizes[:, None]
-    rewards = np.zeros(mask.shape)
-    rewards[mask] = np.concatenate(groups)
-    return rewards, mask
+    rows = np.zeros(mask.shape)
+    rows[mask] = rewards
+    return rows, mask

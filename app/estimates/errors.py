@@ -156,3 +156,14 @@ class ProblemSetNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("This project has no problem set of this name and version.")
+
+
+class TooMuchWork(AppError):
+    """Estimates that would keep the server busy for longer than anybody waits."""
+
+    status, type = 413, "too-much-work"
+
+    def __init__(self, steps: int, most: int) -> None:
+        super().__init__(
+            f"These estimates take {steps} steps, and one request at most {most}: send fewer problems, or fewer k."
+        )

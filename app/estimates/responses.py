@@ -1,15 +1,18 @@
 """What the read side answers."""
 
+from dataclasses import asdict
 from datetime import datetime
 from math import isnan
 from typing import Any, Self
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
 from app.estimates.missing import MissingCompletions
+from app.estimates.posted import Estimates
 from app.estimates.problems import ProblemRow, ProblemTable
 from app.estimates.run_queries import RunSummary
 from app.estimates.runs import EvaluationOutcome
@@ -257,3 +260,39 @@ class ProblemsResponse(BaseModel):
             problems=[ProblemResponse.of(each) for each in table.page.items],
             next_cursor=table.page.next_cursor,
         )
+
+
+class EstimatedPoint(Point):
+    """The metric at one k, and each problem's estimate."""
+
+    per_problem: list[float] = Field(description="In the order of the request")
+
+
+class EstimatesResponse(BaseModel):
+    """Estimates from the numbers of the request."""
+
+    metric: Metric
+    estimator: str = Field(description="The formula per problem")
+    points: list[EstimatedPoint] = Field(description="In ascending k, all over the same problems")
+    interval: Interval | None = Field(description="null where one problem says nothing of the spread")
+    problems_used: int
+    n_min: int = Field(description="Completions of the problem that has fewest")
+    n_max: int
+
+    @staticmethod
+    def json_of(found: Estimates) -> bytes:
+        """The answer, written without a Python object for each of what may be millions of numbers."""
+        curve = found.curve
+        answer = {
+            "metric": curve.metric,
+            "estimator": curve.estimator,
+            "points": [
+                {**asdict(point), "per_problem": each}
+                for point, each in zip(curve.points, found.per_problem, strict=True)
+            ],
+            "interval": {"method": curve.method, "level": curve.level} if curve.problems > 1 else None,
+            "problems_used": curve.problems,
+            "n_min": curve.n_min,
+            "n_max": curve.n_max,
+        }
+        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)  # nan is written null

@@ -3,24 +3,26 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.security import Reader
 from app.db import SessionDep
 from app.errors import InvalidRequest
-from app.estimates import runs, service
+from app.estimates import posted, runs, service
 from app.estimates.missing import missing_completions
 from app.estimates.problems import problem_table
 from app.estimates.responses import (
     CheckpointCurve,
     CurveResponse,
+    EstimatesResponse,
     MissingResponse,
     ProblemsResponse,
     RunCurvesResponse,
     RunResponse,
     RunsResponse,
 )
-from app.estimates.schemas import CurveQuery, MissingQuery, PageQuery, ProblemsQuery, RunCurvesQuery
+from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, PageQuery, ProblemsQuery, RunCurvesQuery
+from app.ingest.body import JsonBytes
 from app.ingest.schemas import Name
 
 SEVERAL = ("k",)
@@ -34,6 +36,20 @@ def _each_parameter_once(request: Request) -> None:
 
 
 router = APIRouter(tags=["estimates"], dependencies=[Depends(_each_parameter_once)])
+
+
+@router.post(
+    "/v1/estimates",
+    summary="Estimates from counts or rewards",
+    openapi_extra=ESTIMATE_BODY,
+    responses={200: {"model": EstimatesResponse}},
+)
+def estimate(body: JsonBytes, caller: Reader) -> Response:
+    """pass@k, or another metric, of each problem, and its mean over problems with its interval. Nothing is stored.
+
+    Of `n` completions of each problem `c` passed; or `rewards` has those of each problem, in lists of any length.
+    """
+    return Response(EstimatesResponse.json_of(posted.estimates(body)), media_type="application/json")
 
 
 @router.get("/v1/evaluations/{evaluation_id}/curve", summary="The curve of an evaluation")

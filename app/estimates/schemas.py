@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -125,3 +125,45 @@ class RunCurvesQuery(CurveQuery, PageQuery):
     problem_set: Annotated[
         VersionedName | None, Field(description="Only evaluations on this one; a bare name means its only version")
     ] = None
+
+
+Count = Annotated[int, Field(ge=0, le=MOST_N)]
+
+
+class EstimateFields(BaseModel):
+    """What is to be estimated, but for the rewards, which are read in app.transforms.wire."""
+
+    model_config = STRICT
+
+    n: Annotated[list[Count] | None, Field(description="Completions of each problem")] = None
+    c: Annotated[list[Count] | None, Field(description="Of them passed")] = None
+    k: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_K)]] | None,
+        Field(min_length=1, max_length=MOST_KS, description="Attempts; by default powers of two up to the smallest n"),
+    ] = None
+    metric: Annotated[Metric | None, Field(description="By default pass_at_k of counts, max_at_k of rewards")] = None
+    level: Annotated[float, Field(gt=0, lt=1, description="Of the interval")] = 0.95
+
+
+class EstimateRequest(EstimateFields):
+    """The whole body, for the documentation."""
+
+    rewards: Annotated[
+        list[list[float]] | None, Field(description="In place of n and c: those of each problem's completions")
+    ] = None
+
+
+ESTIMATE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": EstimateRequest.model_json_schema(),
+                "examples": {
+                    "counts": {"value": {"n": [10, 10, 10], "c": [0, 3, 10], "k": [1, 8]}},
+                    "rewards": {"value": {"rewards": [[0.25, 1.0, 0.0], [0.5, 0.5, 0.75]], "k": [2]}},
+                },
+            }
+        },
+    }
+}

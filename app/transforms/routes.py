@@ -1,18 +1,16 @@
 """Rewards in, credits out: the call that a training loop makes at every step, so nothing stands in its way."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from app.auth.security import Reader
 from app.errors import InvalidRequest
+from app.ingest.body import JsonBytes
 from app.transforms import schemas, service, wire
 
 router = APIRouter(tags=["transforms"])
@@ -28,12 +26,11 @@ SMALL = 512 * 1024
     openapi_extra=schemas.REQUEST_BODY,
     responses={200: {"model": schemas.TransformAnswer, "content": {"application/json": {"example": schemas.ANSWER}}}},
 )
-async def transform_rewards(request: Request, caller: Reader) -> Response:
+async def transform_rewards(body: JsonBytes, caller: Reader) -> Response:
     """Each reward's credit, to stand in place of its advantage: nothing may centre credits or scale them by group.
 
     Unbiased for the gradient of max_g@k (of pass@k where rewards are 0 and 1), or of its weighted sum over several k.
     """
-    body = await wire.json_body(request)
     answer = _answer(body) if len(body) <= SMALL else await run_in_threadpool(_answer, body)
     return Response(answer, media_type="application/json")
 
@@ -43,7 +40,7 @@ def _answer(body: bytes) -> bytes:
     if "rewards" not in fields:
         raise InvalidRequest("rewards are missing.", [("/rewards", "missing")])
     rewards = fields.pop("rewards")
-    options = _options(fields)
+    options = wire.options_of(schemas.TransformOptions, fields)
     groups = wire.groups_of(rewards)
     result = service.credit(groups, options)
     return orjson.dumps(
@@ -56,13 +53,6 @@ def _answer(body: bytes) -> bytes:
         },
         option=orjson.OPT_SERIALIZE_NUMPY,  # nan is written null
     )
-
-
-def _options(fields: dict[str, Any]) -> schemas.TransformOptions:
-    try:
-        return schemas.TransformOptions.model_validate(fields)
-    except ValidationError as error:
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
 
 
 def _by_group(credits: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64] | list[list[float]]:

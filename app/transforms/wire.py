@@ -6,14 +6,17 @@ The numbers never meet pydantic, which would take 25 times as long as the transp
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import orjson
-from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
-from app.errors import AppError, InvalidRequest, UnsupportedMediaType
+from app.errors import AppError, InvalidRequest
+
+M = TypeVar("M", bound=BaseModel)
 
 MOST_REWARDS = 4_194_304
 NOT_A_NUMBER = "a reward is a finite number (true and false are 1 and 0), or null where it is missing"
@@ -36,14 +39,6 @@ class Groups:
     sizes: NDArray[np.int64]  # rewards per group, the missing ones included
 
 
-async def json_body(request: Request) -> bytes:
-    """The bytes of a JSON body; UnsupportedMediaType where it is said to be something else."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType("This route reads JSON: send Content-Type: application/json.")
-    return await request.body()
-
-
 def json_object(body: bytes) -> dict[str, Any]:
     """The JSON object that a body is; InvalidRequest where it is none."""
     try:
@@ -55,6 +50,14 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidRequest("The body must be a JSON object.", [("", "not an object")])
     return parsed
+
+
+def options_of(model: type[M], fields: dict[str, Any]) -> M:
+    """The other fields of the body; RequestValidationError where they break a rule of the model."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
 
 
 def groups_of(rewards: object) -> Groups:
