@@ -74,7 +74,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     settings = _settings()
     if settings.database_url is None:
-        from app.data_folder import EmbeddedPostgresError
+        from app.embedded_postgres import EmbeddedPostgresError
         from app.supervisor import serve_embedded
 
         try:
@@ -188,8 +188,8 @@ def _database_url() -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    from app.data_folder import EmbeddedPostgresError
     from app.embedded_postgres import EmbeddedPostgres, running_url
+    from app.embedded_postgres.data_folder import EmbeddedPostgresError
 
     try:
         running = running_url(settings.data_dir)

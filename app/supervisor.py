@@ -13,9 +13,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-from app import child_process
-from app.data_folder import EmbeddedPostgresError, bound_log, explained, last_lines, open_log
-from app.embedded_postgres import EmbeddedPostgres
+from app.embedded_postgres import EmbeddedPostgres, child_process
+from app.embedded_postgres.data_folder import EmbeddedPostgresError, bound_log, explained, last_lines, open_log
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 API: Final = (

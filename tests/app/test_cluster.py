@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cluster import binary
-from app.data_folder import EmbeddedPostgresError
 from app.embedded_postgres import EmbeddedPostgres
+from app.embedded_postgres.cluster import binary
+from app.embedded_postgres.data_folder import EmbeddedPostgresError
 from tests.app.processes import count, eventually, inhabitants, launcher, mode, path_of, program, started, write
 
 pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]

@@ -7,9 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import data_folder, embedded_postgres
-from app.data_folder import EmbeddedPostgresError, bound_log
-from app.embedded_postgres import EmbeddedPostgres, running_url
+from app.embedded_postgres import EmbeddedPostgres, data_folder, running_url, server
+from app.embedded_postgres.data_folder import EmbeddedPostgresError, bound_log
 from tests.app.processes import (
     connect,
     count,
@@ -172,7 +171,7 @@ def test_a_start_right_after_the_kill_waits_for_the_old_postgres(tmp_path: Path)
 
 
 def test_an_orphan_that_does_not_stop_by_itself_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_postgres, "ORPHAN_PATIENCE", 0.2)
+    monkeypatch.setattr(server, "ORPHAN_PATIENCE", 0.2)
     without_setpriv = path_of("unshare", "sh", folder=tmp_path / "bin")
     with launcher(tmp_path / "data", environment=without_setpriv) as process:
         pid, url = started(process)
@@ -227,7 +226,7 @@ def stale_cluster(tmp_path: Path) -> Path:
 
 def test_a_postgres_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = ((signal.SIGINT, 0.2), (signal.SIGQUIT, 0.2), (signal.SIGKILL, 10.0))
-    monkeypatch.setattr(embedded_postgres, "ESCALATION", impatient)
+    monkeypatch.setattr(server, "ESCALATION", impatient)
     with EmbeddedPostgres(tmp_path / "data") as postgres:
         os.kill(postgres.pid, signal.SIGSTOP)
     eventually(lambda: not inhabitants(tmp_path))

@@ -15,8 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from app import child_process
-from app.embedded_postgres import running_url
+from app.embedded_postgres import child_process, running_url
 from tests.app.processes import (
     children,
     command_line,
@@ -34,7 +33,7 @@ pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 SERVE = """
 import json, sys
 from pathlib import Path
-from app.data_folder import EmbeddedPostgresError
+from app.embedded_postgres.data_folder import EmbeddedPostgresError
 from app.supervisor import API, serve_embedded
 folder, host, port, command = sys.argv[1:]
 def prepare(url):

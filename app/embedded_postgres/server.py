@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app import child_process, cluster
-from app.child_process import Account
-from app.data_folder import DataFolder, EmbeddedPostgresError, explained, last_lines, open_log
+from app.embedded_postgres import child_process, cluster
+from app.embedded_postgres.child_process import Account
+from app.embedded_postgres.data_folder import DataFolder, EmbeddedPostgresError, explained, last_lines, open_log
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from app import child_process
-from app.child_process import Account
-from app.data_folder import DataFolder, EmbeddedPostgresError, sync_folder, write_private
+from app.embedded_postgres import child_process
+from app.embedded_postgres.child_process import Account
+from app.embedded_postgres.data_folder import DataFolder, EmbeddedPostgresError, sync_folder, write_private
 
 MAJOR: Final = 18
 
