@@ -184,19 +184,31 @@ class EvaluationPage:
     """Why the curve is not unbiased, a sentence; None where it is."""
     solved: SolveCounts | None
     """None where the verifier gives rewards only."""
-    problems: ProblemTable
-    curve_csv_url: str
-    problems_csv_url: str
+    problems: ProblemTable | None
+    """None where no verifier is in use, so that there is nothing to say of any problem."""
+    further_ks: tuple[int, ...] = ()
+    """The k that the reader asked for beside the usual ones."""
 
-    def link(self, **changes: str | None) -> str:
-        """The URL of this page as it stands but for the changes; the first page of problems, unless a cursor is one."""
-        state = {
+    @property
+    def view(self) -> dict[str, str]:
+        """What the reader chose, as the query of the URL has it; of the problems the first page."""
+        table = self.problems
+        choices = {
             "verifier": self.verifier if len(self.verifiers) > 1 else None,
             "missing": self.missing if self.missing != "error" else None,
-            "sort": self.problems.sort if self.problems.sort != "problem" else None,
-            "filter": self.problems.filter,
+            "k": ",".join(map(str, self.further_ks)),
+            "sort": table.sort if table and table.sort != "problem" else None,
+            "filter": table.filter if table else None,
         }
-        return with_query(self.url, state | changes)
+        return {name: value for name, value in choices.items() if value}
+
+    def link(self, **changes: str | None) -> str:
+        """The URL of this page as it stands but for the changes."""
+        return with_query(self.url, self.view | changes)
+
+    def file(self, name: str, *choices: str) -> str:
+        """The URL of a file of this evaluation's numbers, which depends on these of the reader's choices."""
+        return with_query(f"{self.url}/{name}", {key: self.view[key] for key in choices if key in self.view})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 Schema: TypeAlias = Mapping[str, Any]
 
+LINE = 96  # characters
+
 
 @dataclass(frozen=True)
 class Field:
@@ -74,10 +76,10 @@ def type_words(schema: Schema, schemas: Mapping[str, Schema]) -> str:
         return " or ".join(dict.fromkeys(type_words(choice, schemas) for choice in choices))
     if schema.get("type") == "array":
         return f"list of {type_words(schema.get('items', {}), schemas)}"
-    if "properties" in schema:
-        return f"{{{', '.join(schema['properties'])}}}"
-    bounds = [f" {word} {schema[key]:,.12g}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
-    return "".join([schema.get("type", "anything"), *bounds])
+    bounds = [f" {word} {schema[key]:,}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
+    form = f" ({schema['format']})" if "format" in schema else ""
+    kind = schema.get("type", "object" if "properties" in schema else "anything")
+    return "".join([kind, *bounds, form])
 
 
 def _json_content(part: Schema) -> Schema:
@@ -94,10 +96,22 @@ def _parameter(parameter: Schema, schemas: Mapping[str, Schema]) -> Field:
     return _field(parameter["name"], described, parameter.get("required", False), schemas)
 
 
-def _members(schema: Schema, schemas: Mapping[str, Schema]) -> Iterator[Field]:
+def _members(schema: Schema, schemas: Mapping[str, Schema], within: str = "") -> Iterator[Field]:
+    """The members of an object, each followed by those of the objects in it: `points`, `points[].k`."""
     schema = _resolved(schema, schemas)
     for name, member in schema.get("properties", {}).items():
-        yield _field(name, member, name in schema.get("required", ()), schemas)
+        yield _field(within + name, member, name in schema.get("required", ()), schemas)
+        inner, path = _inside(member, schemas)
+        yield from _members(inner, schemas, f"{within}{name}{path}.")
+
+
+def _inside(schema: Schema, schemas: Mapping[str, Schema], path: str = "") -> tuple[Schema, str]:
+    """What has members in a schema, through lists and alternatives, and the way there."""
+    schema = _resolved(schema, schemas)
+    if schema.get("type") == "array":
+        return _inside(schema.get("items", {}), schemas, f"{path}[]")
+    choices = (_inside(choice, schemas, path) for choice in schema.get("anyOf", ()))
+    return next((choice for choice in choices if "properties" in choice[0]), (schema, path))
 
 
 def _field(name: str, schema: Schema, required: bool, schemas: Mapping[str, Schema]) -> Field:
@@ -122,10 +136,16 @@ def _curl(method: str, url: str, body: object) -> str:
     return f"curl {verb}'{url}' \\\n  -H 'Content-Type: application/json' \\\n  -d '{text}'"
 
 
-def _laid_out(value: object) -> str:
-    """JSON with a line for each member, unless one line is enough."""
+def _laid_out(value: object, margin: str = "") -> str:
+    """JSON on one line where it fits, else with a line for each member."""
     text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= 90 or not isinstance(value, dict):
+    if len(margin) + len(text) <= LINE or not isinstance(value, dict | list):
         return text
-    members = (f"{json.dumps(key)}: {json.dumps(member, ensure_ascii=False)}" for key, member in value.items())
-    return "{" + ",\n   ".join(members) + "}"
+    inner = f"{margin}  "
+    members = (
+        [f"{json.dumps(key)}: {_laid_out(member, inner)}" for key, member in value.items()]
+        if isinstance(value, dict)
+        else [_laid_out(member, inner) for member in value]
+    )
+    listed = f",\n{inner}".join(members)
+    return f"{text[0]}\n{inner}{listed}\n{margin}{text[-1]}"

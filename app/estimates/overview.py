@@ -1,5 +1,6 @@
 """An evaluation at a glance: its curve or why there is none, and the counts behind it, read once for both."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -7,23 +8,26 @@ from sqlalchemy.orm import Session
 
 from app.errors import AppError
 from app.estimates import queries
-from app.estimates.curves import Design, EvaluationCurve, Statistics, evaluation_curve
+from app.estimates.curves import EvaluationCurve, Statistics, evaluation_curve
 from app.estimates.errors import NoVerdict, UnknownVerifier, VerifierNeeded
 from app.estimates.schemas import CurveQuery, Metric, Missing
-from app.estimates.service import evaluation
+from app.estimates.service import design_of, evaluation
 from app.ingest.verdicts import versioned_name
 from app.models import Evaluation
 
 
 @dataclass(frozen=True)
 class Graded:
-    """The counts of an evaluation under one verifier."""
+    """The counts of an evaluation under one verifier, an entry for every problem of its set."""
 
     verifier: str
-    verifier_id: int
     metric: Metric  # pass_at_k, or max_at_k where the verifier does not say of every completion whether it passed
     statistics: Statistics
-    expected: int  # completions per problem, of problems that have no more
+
+    @property
+    def largest_n(self) -> int:
+        """Completions with a result of the problem that has most."""
+        return int(self.statistics.n_rewards.max())
 
 
 @dataclass(frozen=True)
@@ -32,47 +36,61 @@ class Overview:
 
     evaluation: Evaluation
     completions: int
+    problems: int
     verifiers: tuple[str, ...]
     graded: Graded | None  # None where there is no verifier, or several and none chosen
     outcome: EvaluationCurve | AppError
 
 
 def overview(
-    session: Session, project_id: int, evaluation_id: UUID, verifier: str | None, missing: Missing
+    session: Session,
+    project_id: int,
+    evaluation_id: UUID,
+    verifier: str | None,
+    missing: Missing = "error",
+    further_ks: Iterable[int] = (),
 ) -> Overview:
-    """The evaluation; EvaluationNotFound or UnknownVerifier where there is nothing to show."""
+    """The evaluation; EvaluationNotFound or UnknownVerifier where there is nothing to show.
+
+    Its curve is at the usual k, and at further ones.
+    """
     found = evaluation(session, project_id, evaluation_id)
-    graders = queries.verifiers(session, [found.id])[found.id]
+    verifier_ids = queries.verifiers(session, [found.id])[found.id]
     completions = queries.completions(session, [found.id])[found.id]
-    names = tuple(graders)
-    if not names:
-        return Overview(found, completions, names, None, NoVerdict(completions))
-    if verifier is None and len(names) > 1:
-        return Overview(found, completions, names, None, VerifierNeeded(names))
-    full_name = "@".join(versioned_name(verifier)) if verifier else names[0]
-    if full_name not in graders:
+    problems = len(queries.problem_names(session, found.problem_set_id))
+    names = tuple(verifier_ids)
+    chosen = _chosen(names, verifier)
+    if chosen is None:
+        refusal = VerifierNeeded(names) if names else NoVerdict(completions)
+        return Overview(found, completions, problems, names, None, refusal)
+    graded = _graded(session, found, chosen, verifier_ids[chosen])
+    query = CurveQuery(metric=graded.metric, verifier=chosen, missing=missing)
+    outcome = _outcome(graded, found, query)
+    if isinstance(outcome, EvaluationCurve) and (ks := {*outcome.curve.k.tolist(), *further_ks}) > set(outcome.curve.k):
+        outcome = _outcome(graded, found, query.model_copy(update={"k": sorted(ks)}))
+    return Overview(found, int(graded.statistics.completions.sum()), problems, names, graded, outcome)
+
+
+def _chosen(names: tuple[str, ...], wanted: str | None) -> str | None:
+    """The verifier that is wanted, else the only one; None where there is none, or several to choose from."""
+    if wanted is None or not names:
+        return names[0] if len(names) == 1 else None
+    full_name = "@".join(versioned_name(wanted))
+    if full_name not in names:
         raise UnknownVerifier(names)
-    graded = _graded(session, found, full_name, graders[full_name])
-    query = CurveQuery(metric=graded.metric, verifier=full_name, missing=missing)
-    if found.counts_only:
-        completions = int(graded.statistics.n.sum())
-    return Overview(found, completions, names, graded, _outcome(graded, found, query))
+    return full_name
 
 
 def _graded(session: Session, found: Evaluation, verifier: str, verifier_id: int) -> Graded:
-    wanted = {found.id: verifier_id}
-    statistics = queries.statistics(session, wanted, rewards=False)[found.id]
-    metric: Metric = "pass_at_k"
-    if not found.counts_only and (statistics.n_rewards > statistics.n).any():
-        metric = "max_at_k"
-        statistics = queries.statistics(session, wanted, rewards=True)[found.id]
-    drawn = statistics.n if found.counts_only else statistics.completions
-    return Graded(verifier, verifier_id, metric, statistics, found.n or int(drawn.max()))
+    wanted, design = {found.id: verifier_id}, design_of(found)
+    statistics = queries.statistics(session, wanted, rewards=False)[found.id].drawn_as(design)
+    if (statistics.n_rewards == statistics.n).all():
+        return Graded(verifier, "pass_at_k", statistics)
+    return Graded(verifier, "max_at_k", queries.statistics(session, wanted, rewards=True)[found.id])
 
 
 def _outcome(graded: Graded, found: Evaluation, query: CurveQuery) -> EvaluationCurve | AppError:
     try:
-        design = Design(found.n, found.iid, found.counts_only)
-        return evaluation_curve(graded.statistics, design, graded.verifier, query)
+        return evaluation_curve(graded.statistics, design_of(found), graded.verifier, query)
     except AppError as refusal:
         return refusal

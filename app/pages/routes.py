@@ -1,16 +1,59 @@
 """The addresses of the pages. They are read by people, so they are not in the API's document."""
 
 import re
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
+from app.auth.security import Reader
+from app.db import SessionDep
 from app.pages.answers import html, server_address
+from app.pages.evaluation import evaluation_page
+from app.pages.files import curve_file, problems_file
+from app.pages.home import home_page
+from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, VerifierQuery
 from dashboards.assets import CACHE_CONTROL, asset
-from dashboards.pages import ReferencePage, render_reference
+from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
 
 router = APIRouter(include_in_schema=False)
 
 TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+
+
+@router.get("/")
+def home(query: Annotated[HomeQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
+    """Runs with their latest estimates."""
+    return html(render_home(home_page(session, caller.project_id, query, server_address(request))))
+
+
+@router.get("/evaluations/{evaluation_id:uuid}")
+def evaluation(
+    evaluation_id: UUID,
+    query: Annotated[EvaluationQuery, Query()],
+    caller: Reader,
+    session: SessionDep,
+    request: Request,
+) -> Response:
+    """The curve, solve rates and problems of an evaluation."""
+    page = evaluation_page(session, caller.project_id, evaluation_id, query, server_address(request))
+    return html(render_evaluation(page))
+
+
+@router.get("/evaluations/{evaluation_id:uuid}/curve.csv")
+def curve_csv(
+    evaluation_id: UUID, query: Annotated[CurveFileQuery, Query()], caller: Reader, session: SessionDep
+) -> Response:
+    """The points of the curve."""
+    return curve_file(session, caller.project_id, evaluation_id, query)
+
+
+@router.get("/evaluations/{evaluation_id:uuid}/problems.csv")
+def problems_csv(
+    evaluation_id: UUID, query: Annotated[VerifierQuery, Query()], caller: Reader, session: SessionDep
+) -> Response:
+    """Every problem of the evaluation."""
+    return problems_file(session, caller.project_id, evaluation_id, query)
 
 
 @router.get("/docs")

@@ -45,8 +45,6 @@ def evaluation_page(**changes: Any) -> EvaluationPage:
         bias=None,
         solved=SolveCounts(N, C),
         problems=ProblemTable(problem_rows(), 5, "pass_at_k", (2,)),
-        curve_csv_url=f"/evaluations/{EVALUATION}/curve.csv",
-        problems_csv_url=f"/evaluations/{EVALUATION}/problems.csv",
     )
     return replace(page, **changes)
 

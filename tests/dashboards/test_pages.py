@@ -26,7 +26,6 @@ from tests.dashboards.examples import SERVER, C, N, Page, evaluation_page, probl
 
 CURVE = PassAtKCurve.from_counts(N, C)
 MISSING = CompletionsMissing(expected=8800, absent=300, unverified=8, infrastructure_errors=4, problems=41)
-NO_PROBLEMS = ProblemTable((), 0, "pass_at_k", ())
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -103,7 +102,7 @@ def test_the_next_page_keeps_the_filter() -> None:
 
 def test_the_filter_works_without_javascript() -> None:
     for page in (home(run_row("a", CURVE)), evaluation()):
-        form = next(attributes for tag, attributes in page.elements if tag == "form")
+        form = next(attributes for tag, attributes in page.elements if attributes.get("role") == "search")
         assert form["method"] == "get"
         assert form["action"] == form["hx-get"]
 
@@ -135,7 +134,7 @@ def test_the_note_says_which_interval_it_is() -> None:
     text = evaluation().text
     assert "95 % interval of the mean over problems, the 5 problems taken as a sample of their kind" in text
     assert "Student t with 4 degrees of freedom, within [0, 1]." in text
-    assert "Unbiased:" in text
+    assert "Unbiased, the completions of a problem being independent" in text
     assert "Not unbiased. Topped up." in evaluation(bias="Topped up.").text
 
 
@@ -170,21 +169,35 @@ def test_missing_rewards_are_not_offered_to_count_as_failures() -> None:
     assert not any("missing=fail" in href for href in page.values("href"))
 
 
+def test_where_nothing_has_a_result_nothing_can_be_left_out() -> None:
+    nothing = CompletionsMissing(expected=8, absent=0, unverified=0, infrastructure_errors=8, problems=2)
+    page = evaluation(outcome=nothing)
+    assert "No completion has a result" in page.text
+    assert not any("missing=" in href for href in page.values("href"))
+
+
 def test_a_policy_for_missing_completions_is_declared_beside_the_curve() -> None:
     assert "5 of 8 are in it" in evaluation(missing="drop", problems_total=8).text
     assert "Missing completions count as not passed." in evaluation(missing="fail").text
 
 
 def test_completions_without_a_verdict_show_how_to_send_one() -> None:
-    page = evaluation(outcome=NoVerdict(880), verifiers=(), verifier=None, solved=None, problems=NO_PROBLEMS)
-    assert "No verdict yet" in page.text
+    page = evaluation(outcome=NoVerdict(880), verifiers=(), verifier=None, solved=None, problems=None)
+    assert "No verdict yet 880 completions are stored" in page.text
     assert "/verifications" in page.text
-    assert "No problem has a completion yet." in page.text
+    assert "Problem contains" not in page.text
+
+
+def test_an_evaluation_without_completions_shows_how_to_send_them() -> None:
+    page = evaluation(outcome=NoVerdict(0), verifiers=(), verifier=None, solved=None, problems=None)
+    assert "No completions yet" in page.text
+    assert f"curl {SERVER}/v1/evaluations/{evaluation_page().evaluation}/completions" in page.text
+    assert "no completions yet" in home(run_row("fresh", NoVerdict(0))).text
 
 
 def test_several_verifiers_are_links_to_their_own_curves() -> None:
     verifiers = ("base@1", "plus@1")
-    page = evaluation(outcome=VerifierNeeded(verifiers), verifiers=verifiers, verifier=None, solved=None)
+    page = evaluation(outcome=VerifierNeeded(verifiers), verifiers=verifiers, verifier=None, solved=None, problems=None)
     assert f"{evaluation_page().url}?verifier=plus%401" in page.values("href")
 
 
@@ -213,8 +226,18 @@ def test_the_view_is_in_its_links() -> None:
     assert f"{view}&sort=-solve_rate&filter=a+b&cursor=next" in page.values("href")
     assert f"{view}&sort=solve_rate&filter=a+b" in page.values("href")
     assert f"{view}&sort=n&filter=a+b" in page.values("href")
-    hidden = {a["name"]: a["value"] for tag, a in page.elements if tag == "input" and a.get("type") == "hidden"}
-    assert hidden == {"verifier": "plus@1", "missing": "drop", "sort": "-solve_rate"}
+    hidden = [(a["name"], a["value"]) for tag, a in page.elements if tag == "input" and a.get("type") == "hidden"]
+    of_both_forms = [("verifier", "plus@1"), ("missing", "drop"), ("sort", "-solve_rate")]
+    assert hidden == [*of_both_forms, ("filter", "a b"), *of_both_forms]
+
+
+def test_further_k_are_part_of_the_view_and_of_the_curves_file() -> None:
+    page = evaluation(further_ks=(3, 5), verifiers=("base@1", "plus@1"), verifier="plus@1")
+    url = evaluation_page().url
+    assert next(a for tag, a in page.elements if a.get("id") == "k")["value"] == "3,5"
+    assert f"{url}?verifier=plus%401&k=3%2C5&sort=n" in page.values("href")
+    assert f"{url}/curve.csv?verifier=plus%401&k=3%2C5" in page.values("href")
+    assert f"{url}/problems.csv?verifier=plus%401" in page.values("href")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -264,7 +287,7 @@ def test_every_asset_that_a_page_names_is_served() -> None:
 
 def test_plotly_is_loaded_only_where_something_is_drawn() -> None:
     assert not any("plotly" in src for src in home(run_row("a", CURVE)).values("src"))
-    nothing = evaluation(outcome=NoVerdict(880), solved=None, problems=NO_PROBLEMS)
+    nothing = evaluation(outcome=NoVerdict(880), solved=None, problems=None)
     assert not any("plotly" in src for src in nothing.values("src"))
     assert not any("plotly" in src for src in evaluation(outcome=MISSING, solved=SolveCounts((), ())).values("src"))
 

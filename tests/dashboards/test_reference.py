@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 from dashboards.pages import ReferencePage, render_reference
@@ -77,9 +78,40 @@ def test_types_are_said_in_words() -> None:
     words = [type_words(member, SCHEMAS) for member in SCHEMAS["Transform"]["properties"].values()]
     assert words == ["list of list of number or null", "integer from 1 to 4,194,304", '"sum" | "mean"']
     assert type_words({"type": "array", "items": {"$ref": "#/components/schemas/Credits"}}, SCHEMAS) == (
-        "list of {credits}"
+        "list of object"
     )
+    assert type_words({"type": "string", "format": "uuid"}, SCHEMAS) == "string (uuid)"
     assert type_words({}, SCHEMAS) == "anything"
+
+
+def test_members_of_members_are_listed_with_the_way_to_them() -> None:
+    point = {"properties": {"k": {"type": "integer"}, "low": {"type": "number"}}, "required": ["k"]}
+    answer = {
+        "properties": {
+            "points": {"type": "array", "items": {"$ref": "#/components/schemas/Point"}},
+            "interval": {"anyOf": [{"properties": {"level": {"type": "number"}}}, {"type": "null"}]},
+        }
+    }
+    content = {"content": {"application/json": {"schema": answer}}}
+    openapi = {
+        "paths": {"/curve": {"get": {"responses": {"200": content}}}},
+        "components": {"schemas": {"Point": point}},
+    }
+    (curve,) = operations(openapi, SERVER)
+    names = [field.name for field in curve.answer]
+    assert names == ["points", "points[].k", "points[].low", "interval", "interval.level"]
+    assert [field.required for field in curve.answer] == [False, True, False, False, False]
+    assert [field.type for field in curve.answer][:2] == ["list of object", "integer"]
+
+
+def test_a_long_example_has_a_line_for_each_member_and_is_still_the_same_json() -> None:
+    body = {"completions": [{"problem": f"sample_{i}", "sample_index": i, "text": "[(4, 1), (2, 3)]"} for i in range(3)]}
+    content = {"content": {"application/json": {"example": body}}}
+    openapi = {"paths": {"/completions": {"post": {"requestBody": content, "responses": {}}}}}
+    (call,) = operations(openapi, SERVER)
+    typed = call.curl.partition("-d '")[2].removesuffix("'")
+    assert json.loads(typed) == body
+    assert len(typed.splitlines()) == 7
 
 
 def test_the_example_can_be_typed_whatever_it_holds() -> None:

@@ -1,0 +1,75 @@
+"""An evaluation with its curve, its solve rates and its problems."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.estimates import problems
+from app.estimates.overview import Graded, Overview, overview
+from app.estimates.schemas import Metric, ProblemsQuery
+from app.ingest.evaluations import read_evaluation
+from app.pages.outcomes import bias, shown
+from app.pages.queries import EvaluationQuery
+from dashboards.pages import EvaluationPage, ProblemRow, ProblemTable, SolveCounts
+
+PROBLEMS_A_PAGE: Final = 50
+PROBLEM_KS: Final = (2, 8, 32)  # of each problem the page shows few k; the file has as many as the curve
+
+
+def evaluation_page(
+    session: Session, project_id: int, evaluation_id: UUID, query: EvaluationQuery, server: str
+) -> EvaluationPage:
+    """The evaluation as the query wants it seen."""
+    described = read_evaluation(session, project_id, evaluation_id)
+    found = overview(session, project_id, evaluation_id, query.verifier, query.missing, query.k)
+    url = f"/evaluations/{evaluation_id}"
+    return EvaluationPage(
+        url=url,
+        server=server,
+        evaluation=str(evaluation_id),
+        run=described.run,
+        step=described.step,
+        problem_set=described.problem_set,
+        model=described.model,
+        sampling=described.sampling,
+        created=described.created_at,
+        completions=found.completions,
+        problems_total=found.problems,
+        verifiers=found.verifiers,
+        verifier=found.graded.verifier if found.graded else None,
+        missing=query.missing,
+        outcome=shown(found.outcome),
+        bias=bias(found.outcome, found.evaluation),
+        solved=_solved(found.graded) if found.graded else None,
+        problems=_problems(session, found, found.graded, query) if found.graded else None,
+        further_ks=tuple(query.k),
+    )
+
+
+def _solved(graded: Graded) -> SolveCounts | None:
+    if graded.metric != "pass_at_k":
+        return None
+    drawn = graded.statistics.n > 0
+    return SolveCounts(tuple(graded.statistics.n[drawn].tolist()), tuple(graded.statistics.c[drawn].tolist()))
+
+
+def _problems(session: Session, found: Overview, graded: Graded, query: EvaluationQuery) -> ProblemTable:
+    ks = tuple(k for k in PROBLEM_KS if k < graded.largest_n)
+    wanted = ProblemsQuery(limit=PROBLEMS_A_PAGE, cursor=query.cursor, sort=query.sort, filter=query.filter)
+    table = problems.problem_table(session, found.evaluation, graded.verifier, wanted, graded.metric, ks)
+    return ProblemTable(
+        rows=tuple(_row(each, graded.metric) for each in table.page.items),
+        matching=table.matching,
+        metric=graded.metric,
+        ks=ks,
+        sort=query.sort,
+        filter=query.filter,
+        cursor=query.cursor,
+        next_cursor=table.page.next_cursor,
+    )
+
+
+def _row(row: problems.ProblemRow, metric: Metric) -> ProblemRow:
+    c = row.c if metric == "pass_at_k" else None
+    return ProblemRow(row.problem, row.n, c, row.mean_reward, row.missing, row.estimates)

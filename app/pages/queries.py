@@ -1,0 +1,60 @@
+"""What the address of a page may ask for. A form sends its empty fields too: they ask for nothing."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from app.estimates.schemas import K, Missing
+from app.ingest.verdicts import VersionedName
+from dashboards.pages import Sort
+
+Cursor = Annotated[str | None, Field(max_length=4096)]
+MOST_FURTHER_KS: Final = 20
+# What Postgres cannot compare with, and no name has.
+NO_CONTROL_CHARACTERS = r"^\P{Cc}*$"
+
+
+def _numbers(given: Sequence[str]) -> list[str]:
+    """What a person types for several numbers: `3, 5`."""
+    return [number for each in given for number in re.split("[, ]+", each) if number]
+
+
+class _PageQuery(BaseModel):
+    """Unknown parameters are let pass: whoever shares an address may have something added to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in given.items() if value != ""}
+
+
+class HomeQuery(_PageQuery):
+    """Which runs."""
+
+    filter: Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] = ""
+    cursor: Cursor = None
+
+
+class VerifierQuery(_PageQuery):
+    """Which verifier's verdicts."""
+
+    verifier: VersionedName | None = None
+
+
+class CurveFileQuery(VerifierQuery):
+    """Which curve: at the usual k, and at further ones."""
+
+    missing: Missing = "error"
+    k: Annotated[list[K], BeforeValidator(_numbers), Field(max_length=MOST_FURTHER_KS)] = []
+
+
+class EvaluationQuery(CurveFileQuery):
+    """Which curve, and which problems."""
+
+    sort: Sort = "problem"
+    filter: Annotated[str, Field(max_length=500, pattern=NO_CONTROL_CHARACTERS)] = ""
+    cursor: Cursor = None
