@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
+
+# Alembic is imported by who migrates or asks for the state of the schema: it is a sixth of the service's start.
+if TYPE_CHECKING:
+    from alembic.config import Config as AlembicConfig
 
 OLDEST_POSTGRES = 15
 # Whoever migrates holds this advisory lock, so that services started together do not migrate together.
@@ -59,7 +59,10 @@ def check_database(engine: Engine) -> None:
                 raise UnsuitableDatabase(f"Postgres runs with {setting} = off, so what is acknowledged could be lost")
 
 
-def _alembic(url: str) -> AlembicConfig:
+def alembic_config(url: str) -> "AlembicConfig":
+    """Where the migrations are, and the database that they are for."""
+    from alembic.config import Config as AlembicConfig
+
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).resolve().parent.parent / "migrations"))
     config.attributes["url"] = url
@@ -68,20 +71,25 @@ def _alembic(url: str) -> AlembicConfig:
 
 def migrate(url: str) -> None:
     """Bring the schema of the database to this version's, whoever else is trying the same."""
+    from alembic import command
+
     engine = make_engine(url)
     try:
         check_database(engine)
         with engine.connect() as lock:
             lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-            command.upgrade(_alembic(url), "heads")
+            command.upgrade(alembic_config(url), "heads")
     finally:
         engine.dispose()
 
 
 def schema_is_current(session: Session) -> bool:
     """Whether the database has exactly the migrations that this version knows."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     applied = MigrationContext.configure(session.connection()).get_current_heads()
-    return set(applied) == set(ScriptDirectory.from_config(_alembic("")).get_heads())
+    return set(applied) == set(ScriptDirectory.from_config(alembic_config("")).get_heads())
 
 
 def _session(request: Request) -> Iterator[Session]:

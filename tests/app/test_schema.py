@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.db import UnsuitableDatabase, _alembic, make_engine, migrate, schema_is_current
+from app.db import UnsuitableDatabase, alembic_config, make_engine, migrate, schema_is_current
 from app.models import Base, Project
 
 CONSTRAINTS = text(
@@ -57,7 +57,7 @@ def test_migrated_tables_are_those_of_the_models_to_the_last_constraint(
 
 def test_migrations_go_down_and_up_again(empty_database_url: str) -> None:
     migrate(empty_database_url)
-    command.downgrade(_alembic(empty_database_url), "base")
+    command.downgrade(alembic_config(empty_database_url), "base")
     with connected(empty_database_url) as connection, Session(connection) as session:
         assert not schema_is_current(session)
         assert session.scalar(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")) == 1
