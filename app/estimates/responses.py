@@ -7,7 +7,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
@@ -53,27 +53,6 @@ class Interval(BaseModel):
 class CurveResponse(BaseModel):
     """The curve of an evaluation. Every number carries its n, its interval and its problems."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "metric": "pass_at_k",
-                "estimator": "1 - C(n-c, k) / C(n, k)",
-                "points": [
-                    {"k": 1, "value": 0.342125, "standard_error": 0.0152, "low": 0.3123, "high": 0.372},
-                    {"k": 10, "value": 0.41875, "standard_error": 0.0175, "low": 0.3845, "high": 0.453},
-                ],
-                "interval": {"method": "t", "level": 0.95},
-                "problems_used": 800,
-                "problems_total": 800,
-                "n_min": 10,
-                "n_max": 10,
-                "missing": "error",
-                "unbiased": True,
-                "verifier": "exact-match@1",
-            }
-        }
-    )
-
     metric: Metric
     estimator: str = Field(description="The formula per problem")
     points: list[Point] = Field(description="In ascending k, all over the same problems")
@@ -110,7 +89,7 @@ class CurveResponse(BaseModel):
 class RunResponse(BaseModel):
     """A run: a model being trained or evaluated, a series of checkpoints."""
 
-    run: str = Field(examples=["codellama-7b"])
+    run: str
     created_at: datetime
     archived_at: datetime | None
     tags: list[str]
@@ -144,7 +123,7 @@ class RunsResponse(BaseModel):
 class Refusal(BaseModel):
     """Why there is no curve: what the curve's own route answers."""
 
-    type: str = Field(examples=["completions-missing"])
+    type: str
     detail: str
 
 
@@ -153,7 +132,7 @@ class CheckpointCurve(BaseModel):
 
     step: int
     evaluation: UUID
-    problem_set: str = Field(examples=["cruxeval-output@1"])
+    problem_set: str
     points: list[Point] = Field(description="Empty where the curve is refused")
     problems_used: int | None
     problems_total: int | None
@@ -194,15 +173,15 @@ class RunCurvesResponse(BaseModel):
 class MissingOfProblemResponse(BaseModel):
     """What one problem lacks."""
 
-    problem: str = Field(examples=["sample_0"])
-    sample_indexes: list[int] = Field(description="Ascending, from 0", examples=[[3, 7]])
+    problem: str
+    sample_indexes: list[int] = Field(description="Ascending, from 0")
 
 
 class MissingResponse(BaseModel):
     """What an evaluation lacks of n completions for each problem of its set."""
 
-    n: int = Field(examples=[8])
-    total: int = Field(description="Completions that are missing, on all pages", examples=[2])
+    n: int
+    total: int = Field(description="Completions that are missing, on all pages")
     missing: list[MissingOfProblemResponse] = Field(description="Problems that lack any, in the order of the set")
     next_cursor: str | None = NEXT_CURSOR
 
@@ -223,12 +202,12 @@ class MissingResponse(BaseModel):
 class ProblemResponse(BaseModel):
     """One problem of an evaluation under one verifier."""
 
-    problem: str = Field(examples=["sample_0"])
-    completions: int = Field(examples=[10])
-    n: int = Field(description="Completions with a result", examples=[10])
-    c: int | None = Field(description="Of them passed; null where some have a reward only", examples=[3])
-    mean_reward: float | None = Field(description="null without a reward", examples=[0.3])
-    missing: int = Field(description="Completions that do not exist or have no result", examples=[0])
+    problem: str
+    completions: int
+    n: int = Field(description="Completions with a result")
+    c: int | None = Field(description="Of them passed; null where some have a reward only")
+    mean_reward: float | None = Field(description="null without a reward")
+    missing: int = Field(description="Completions that do not exist or have no result")
 
     @classmethod
     def of(cls, row: ProblemRow) -> Self:
@@ -246,8 +225,8 @@ class ProblemResponse(BaseModel):
 class ProblemsResponse(BaseModel):
     """The problems of an evaluation."""
 
-    verifier: str | None = Field(description="null where none has graded anything", examples=["exact-match@1"])
-    matching: int = Field(description="Problems whose name contains the filter, on all pages", examples=[800])
+    verifier: str | None = Field(description="null where none has graded anything")
+    matching: int = Field(description="Problems whose name contains the filter, on all pages")
     problems: list[ProblemResponse]
     next_cursor: str | None = NEXT_CURSOR
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.auth.security import Reader
 from app.db import SessionDep
 from app.errors import InvalidRequest
-from app.estimates import posted, runs, service
+from app.estimates import examples, posted, runs, service
+from app.estimates.examples import answers
 from app.estimates.missing import missing_completions
 from app.estimates.problems import problem_table
 from app.estimates.responses import (
@@ -42,7 +43,7 @@ router = APIRouter(tags=["estimates"], dependencies=[Depends(_each_parameter_onc
     "/v1/estimates",
     summary="Estimates from counts or rewards",
     openapi_extra=ESTIMATE_BODY,
-    responses={200: {"model": EstimatesResponse}},
+    responses=answers(examples.ESTIMATES, EstimatesResponse),
 )
 def estimate(body: JsonBytes, caller: Reader) -> Response:
     """pass@k, or another metric, of each problem, and its mean over problems with its interval. Nothing is stored.
@@ -52,7 +53,11 @@ def estimate(body: JsonBytes, caller: Reader) -> Response:
     return Response(EstimatesResponse.json_of(posted.estimates(body)), media_type="application/json")
 
 
-@router.get("/v1/evaluations/{evaluation_id}/curve", summary="The curve of an evaluation")
+@router.get(
+    "/v1/evaluations/{evaluation_id}/curve",
+    summary="The curve of an evaluation",
+    responses=answers(examples.CURVE),
+)
 def read_curve(
     evaluation_id: UUID, query: Annotated[CurveQuery, Query()], caller: Reader, session: SessionDep
 ) -> CurveResponse:
@@ -65,7 +70,11 @@ def read_curve(
     return CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
 
 
-@router.get("/v1/evaluations/{evaluation_id}/problems", summary="The problems of an evaluation")
+@router.get(
+    "/v1/evaluations/{evaluation_id}/problems",
+    summary="The problems of an evaluation",
+    responses=answers(examples.PROBLEMS),
+)
 def list_problems(
     evaluation_id: UUID, query: Annotated[ProblemsQuery, Query()], caller: Reader, session: SessionDep
 ) -> ProblemsResponse:
@@ -75,7 +84,11 @@ def list_problems(
     return ProblemsResponse.of(problem_table(session, evaluation, verifier, query), verifier)
 
 
-@router.get("/v1/evaluations/{evaluation_id}/missing", summary="What an evaluation lacks")
+@router.get(
+    "/v1/evaluations/{evaluation_id}/missing",
+    summary="What an evaluation lacks",
+    responses=answers(examples.MISSING),
+)
 def list_missing(
     evaluation_id: UUID, query: Annotated[MissingQuery, Query()], caller: Reader, session: SessionDep
 ) -> MissingResponse:
@@ -88,20 +101,32 @@ def list_missing(
     return MissingResponse.of(missing_completions(session, evaluation, query))
 
 
-@router.get("/v1/runs", summary="Runs, newest first")
+@router.get(
+    "/v1/runs",
+    summary="Runs, newest first",
+    responses=answers(examples.RUNS),
+)
 def list_runs(query: Annotated[PageQuery, Query()], caller: Reader, session: SessionDep) -> RunsResponse:
     """The runs of the project."""
     listed = runs.list_runs(session, caller.project_id, query)
     return RunsResponse(runs=[RunResponse.of(each) for each in listed.items], next_cursor=listed.next_cursor)
 
 
-@router.get("/v1/runs/{run}", summary="A run")
+@router.get(
+    "/v1/runs/{run}",
+    summary="A run",
+    responses=answers(examples.RUN),
+)
 def read_run(run: Annotated[Name, Path()], caller: Reader, session: SessionDep) -> RunResponse:
     """A run: a model being trained or evaluated, a series of checkpoints."""
     return RunResponse.of(runs.read_run(session, caller.project_id, run))
 
 
-@router.get("/v1/runs/{run}/curves", summary="The curves of a run's checkpoints")
+@router.get(
+    "/v1/runs/{run}/curves",
+    summary="The curves of a run's checkpoints",
+    responses=answers(examples.RUN_CURVES),
+)
 def read_run_curves(
     run: Annotated[Name, Path()], query: Annotated[RunCurvesQuery, Query()], caller: Reader, session: SessionDep
 ) -> RunCurvesResponse:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.estimates import examples
 from app.ingest.verdicts import VersionedName
 
 Metric = Literal["pass_at_k", "fail_at_k", "pass_hat_k", "max_at_k", "min_at_k"]
@@ -146,7 +147,7 @@ class EstimateFields(BaseModel):
 
 
 class EstimateRequest(EstimateFields):
-    """The whole body, for the documentation."""
+    """Counts or rewards of problems, and what to estimate of them."""
 
     rewards: Annotated[
         list[list[float]] | None, Field(description="In place of n and c: those of each problem's completions")
@@ -159,10 +160,7 @@ ESTIMATE_BODY: dict[str, Any] = {
         "content": {
             "application/json": {
                 "schema": EstimateRequest.model_json_schema(),
-                "examples": {
-                    "counts": {"value": {"n": [10, 10, 10], "c": [0, 3, 10], "k": [1, 8]}},
-                    "rewards": {"value": {"rewards": [[0.25, 1.0, 0.0], [0.5, 0.5, 0.75]], "k": [2]}},
-                },
+                "examples": {"counts": {"value": examples.COUNTS}, "rewards": {"value": examples.REWARDS}},
             }
         },
     }

@@ -24,7 +24,7 @@ SMALL = 512 * 1024
     "/v1/transforms",
     summary="Credits for groups of rewards",
     openapi_extra=schemas.REQUEST_BODY,
-    responses={200: {"model": schemas.TransformAnswer, "content": {"application/json": {"example": schemas.ANSWER}}}},
+    responses={200: {"model": schemas.TransformResponse, "content": {"application/json": {"example": schemas.ANSWER}}}},
 )
 async def transform_rewards(body: JsonBytes, caller: Reader) -> Response:
     """Each reward's credit, to stand in place of its advantage: nothing may centre credits or scale them by group.

@@ -80,7 +80,7 @@ class TransformOptions(BaseModel):
 
 
 class TransformRequest(TransformOptions):
-    """The whole body, for the documentation."""
+    """Groups of rewards, and what they are to become."""
 
     rewards: list[list[float | None]] = Field(
         description=f"One list for each group, of any length; null = missing. At most {MOST_REWARDS} rewards. "
@@ -88,7 +88,7 @@ class TransformRequest(TransformOptions):
     )
 
 
-class TransformAnswer(BaseModel):
+class TransformResponse(BaseModel):
     """Credits in the order of the rewards."""
 
     credits: list[list[float | None]] = Field(description="null where the reward is")
