@@ -11,7 +11,7 @@ from app.errors import MOST_ERRORS, InvalidRequest
 from app.estimates.curves import Counts, padded
 from app.estimates.errors import KExceedsN, TooMuchWork
 from app.estimates.schemas import REWARD_METRICS, EstimateFields
-from app.transforms.wire import groups_of, json_object, options_of
+from app.transforms.wire import groups_of, json_object, options_of, refuse_key_twice
 from pkpo.curves import CountMetric, PassAtKCurve, default_ks
 from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
 
@@ -33,12 +33,14 @@ class Estimates:
 def estimates(body: bytes) -> Estimates:
     """The estimates that a JSON body asks for; an AppError or RequestValidationError where there are none."""
     fields = json_object(body)
-    rewards = fields.pop("rewards", None)
+    rewards = fields.get("rewards")
     options = options_of(EstimateFields, fields)
     counted = options.n is not None or options.c is not None
     if counted == (rewards is not None):
         raise InvalidRequest("Give n and c, or rewards.", [("", "counts or rewards")])
-    return _from_counts(options) if counted else _from_rewards(rewards, options)
+    found = _from_counts(options) if counted else _from_rewards(rewards, options)
+    refuse_key_twice(body, fields)
+    return found
 
 
 def _from_counts(options: EstimateFields) -> Estimates:

@@ -128,7 +128,8 @@ class RunCurvesQuery(CurveQuery, PageQuery):
     ] = None
 
 
-Count = Annotated[int, Field(ge=0, le=MOST_N)]
+# The first that is wrong is enough: a list of millions would have as many errors.
+Counts = Annotated[list[Annotated[int, Field(ge=0, le=MOST_N)]], Field(fail_fast=True)]
 
 
 class EstimateFields(BaseModel):
@@ -136,8 +137,8 @@ class EstimateFields(BaseModel):
 
     model_config = STRICT
 
-    n: Annotated[list[Count] | None, Field(description="Completions of each problem")] = None
-    c: Annotated[list[Count] | None, Field(description="Of them passed")] = None
+    n: Annotated[Counts | None, Field(description="Completions of each problem")] = None
+    c: Annotated[Counts | None, Field(description="Of them passed")] = None
     k: Annotated[
         list[Annotated[int, Field(ge=1, le=LARGEST_K)]] | None,
         Field(min_length=1, max_length=MOST_KS, description="Attempts; by default powers of two up to the smallest n"),

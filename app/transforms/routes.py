@@ -39,9 +39,9 @@ def _answer(body: bytes) -> bytes:
     fields = wire.json_object(body)
     if "rewards" not in fields:
         raise InvalidRequest("rewards are missing.", [("/rewards", "missing")])
-    rewards = fields.pop("rewards")
     options = wire.options_of(schemas.TransformOptions, fields)
-    groups = wire.groups_of(rewards)
+    groups = wire.groups_of(fields["rewards"])
+    wire.refuse_key_twice(body, fields)
     result = service.credit(groups, options)
     return orjson.dumps(
         {

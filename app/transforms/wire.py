@@ -6,6 +6,7 @@ The numbers never meet pydantic, which would take 25 times as long as the transp
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -14,11 +15,14 @@ from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from app.errors import AppError, InvalidRequest
+from app.errors import MOST_ERRORS, AppError, InvalidRequest
+from app.ingest.body import KeyTwice
 
 M = TypeVar("M", bound=BaseModel)
 
 MOST_REWARDS = 4_194_304
+# Each reward and each group costs a bracket or a comma at most: a body with more has more values than are taken.
+MOST_VALUES = 2 * MOST_REWARDS + 1000
 NOT_A_NUMBER = "a reward is a finite number (true and false are 1 and 0), or null where it is missing"
 
 
@@ -40,7 +44,9 @@ class Groups:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is; InvalidRequest where it is none."""
+    """The JSON object that a body is; InvalidRequest where it is none, TooManyRewards before they take memory."""
+    if len(body) > MOST_VALUES and sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise TooManyRewards
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -53,11 +59,22 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def options_of(model: type[M], fields: dict[str, Any]) -> M:
-    """The other fields of the body; RequestValidationError where they break a rule of the model."""
+    """The fields of a body but for its rewards; RequestValidationError where they break a rule of the model."""
     try:
-        return model.model_validate(fields)
+        return model.model_validate({name: value for name, value in fields.items() if name != "rewards"})
     except ValidationError as error:
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
+
+
+def refuse_key_twice(body: bytes, fields: dict[str, Any]) -> None:
+    """Raise KeyTwice where the body holds more keys than its fields: orjson keeps the last of two with one name.
+
+    Called when the fields are known to be what they should, so that all strings are keys and words at their top.
+    """
+    strings = len(fields) + sum(type(value) is str for value in fields.values())
+    strings += sum(len(value) for value in fields.values() if type(value) is dict)
+    if body.count(b'"') != 2 * strings:
+        raise KeyTwice
 
 
 def groups_of(rewards: object) -> Groups:
@@ -67,10 +84,9 @@ def groups_of(rewards: object) -> Groups:
     if len(rewards) > MOST_REWARDS:
         raise TooManyRewards
     if set(map(type, rewards)) != {list}:
-        wrong = [
-            (f"/rewards/{i}", "not a list of rewards") for i, group in enumerate(rewards) if type(group) is not list
-        ]
-        raise InvalidRequest("Each group must be a list of rewards.", wrong)
+        wrong = (f"/rewards/{i}" for i, group in enumerate(rewards) if type(group) is not list)
+        errors = [(pointer, "not a list of rewards") for pointer in islice(wrong, MOST_ERRORS)]
+        raise InvalidRequest("Each group must be a list of rewards.", errors)
     flat: list[object] = []
     for group in rewards:
         flat += group
@@ -91,7 +107,7 @@ def _numbers(flat: Sequence[object], sizes: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def _refuse(flat: Sequence[object], sizes: NDArray[np.int64]) -> NoReturn:
-    wrong = [i for i, reward in enumerate(flat) if not isinstance(reward, float | int | None)]
+    wrong = list(islice((i for i, each in enumerate(flat) if not isinstance(each, float | int | None)), MOST_ERRORS))
     ends = np.cumsum(sizes)
     groups = np.searchsorted(ends, wrong, side="right")
     places = zip(groups.tolist(), (wrong - ends[groups] + sizes[groups]).tolist(), strict=True)

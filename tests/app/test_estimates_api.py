@@ -115,6 +115,8 @@ def test_k_beyond_the_smallest_n_is_refused_with_the_bound(client: httpx.Client)
         (f'{{"n": [{"9" * 300}], "c": [1]}}', "/n/0"),
         (f'{{"n": [{"9" * 4999}], "c": [1]}}', ""),
         ('{"n": 10, "c": 3}', "/n"),
+        ('{"n": [10], "c": [3], "c": [4]}', ""),
+        ('{"rewards": [[1, 0]], "metric": "max_at_k", "metric": "min_at_k"}', ""),
         ('{"n": [10], "c": [3], "k": [0]}', "/k/0"),
         ('{"n": [10], "c": [3], "k": ["1"]}', "/k/0"),
         ('{"n": [10], "c": [3], "k": 1.5}', "/k"),
@@ -140,6 +142,12 @@ def test_no_request_keeps_the_server_busy_for_long(client: httpx.Client) -> None
     for body in (large, lopsided, many):
         assert_refused(post(client, **body), 413, "too-much-work")
     post(client, n=[1_000_000] * 1000, c=[400_000] * 1000, k=[400_000]).raise_for_status()
+
+
+def test_a_list_of_millions_that_are_wrong_is_refused_by_the_first(client: httpx.Client) -> None:
+    body = b'{"c": [1], "n": [' + b'"",' * 4_000_000 + b'""]}'
+    problem = assert_refused(post_text(client, body), 422, "invalid-request")
+    assert [error["pointer"] for error in problem["errors"]] == ["/n/0"]
 
 
 def test_a_body_said_to_be_no_json_is_not_read(client: httpx.Client) -> None:
