@@ -4,6 +4,7 @@ Sorted here, not in SQL: Postgres computes no mean of rewards near 1e308. A thou
 count; with the rewards of 500 completions each, where they are sorted by their mean, fifty.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
@@ -26,6 +27,7 @@ FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_
 FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
 Key = str | float | None
 NO_REWARDS: Final = np.empty(0)
+DIGITS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,10 @@ def _estimate(row: ProblemRow, rewards: NDArray[np.float64], metric: Metric, k: 
 def _key(row: ProblemRow, sort: str) -> Key:
     """What the row is sorted by; None where it is not known."""
     value: str | float = getattr(row, sort.removeprefix("-"))
-    return None if isinstance(value, float) and isnan(value) else value
+    if isinstance(value, str):
+        # Numbers in names count as numbers: sample_2 comes before sample_10.
+        return re.sub("[0-9]+", lambda number: number[0].zfill(DIGITS), value)
+    return None if isnan(value) else value
 
 
 def _sorted(rows: Iterable[ProblemRow], sort: str) -> list[ProblemRow]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,20 @@ def test_problems_are_sorted_filtered_and_paged(client: httpx.Client) -> None:
     assert ("sum/11 2 0 0.000" in shown.text, "sum/11 2 0 0.000" in last.text) == (False, True)
     assert "1 problem" in page(client, f"{address}?filter=0%25").text
     assert "No problem contains “minus”" in page(client, f"{address}?filter=minus").text
+
+
+def test_numbers_in_names_are_sorted_as_numbers(client: httpx.Client) -> None:
+    evaluation = create_evaluation(client)
+    record(client, evaluation, {f"sample_{i}": [True] for i in range(120)})
+    address = f"/evaluations/{evaluation}"
+    first = page(client, address)
+    assert re.findall(r"sample_(\d+)", first.text) == [str(i) for i in range(50)]
+    (following,) = addresses(first, f"{address}?cursor=")
+    assert re.findall(r"sample_(\d+)", page(client, following).text) == [str(i) for i in range(50, 100)]
+    backwards = page(client, f"{address}?sort=-problem")
+    assert re.findall(r"sample_(\d+)", backwards.text)[:3] == ["119", "118", "117"]
+    rows = table(client, f"{address}/problems.csv")
+    assert [row["problem"] for row in rows] == [f"sample_{i}" for i in range(120)]
 
 
 def test_missing_completions_have_their_own_page_and_ways_round(client: httpx.Client) -> None:
