@@ -25,9 +25,9 @@ from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
 
 FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_k": pass_hat_k}
 FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
-Key = str | float | None
+Value = str | float | None
 NO_REWARDS: Final = np.empty(0)
-DIGITS: Final = 20
+DIGITS: Final = 20  # of the longest number in a name that counts as one
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def problem_table(
     names = queries.problem_names(session, evaluation.problem_set_id, query.filter)
     found = queries.statistics(session, {evaluation.id: verifier_id}, rewards=by_mean)
     rows = [row for each in found.values() for row in _rows(each, design_of(evaluation), names, metric, ())]
-    listed = page(_after(query, _sorted(rows, query.sort)), query.limit, lambda last: (_key(last, query.sort), last.id))
+    listed = page(
+        _after(query, _sorted(rows, query.sort)), query.limit, lambda last: (_value(last, query.sort), last.id)
+    )
     rewards = queries.rewards(session, evaluation.id, verifier_id, [row.id for row in listed.items])
     shown = (_estimated(row, rewards.get(row.id, NO_REWARDS), metric, ks) for row in listed.items)
     return ProblemTable(Page(tuple(shown), listed.next_cursor), len(rows))
@@ -124,21 +126,23 @@ def _estimate(row: ProblemRow, rewards: NDArray[np.float64], metric: Metric, k: 
     return nan if row.c is None or k > row.n else float(FROM_COUNTS[metric](row.n, row.c, k))
 
 
-def _key(row: ProblemRow, sort: str) -> Key:
+def _value(row: ProblemRow, sort: str) -> Value:
     """What the row is sorted by; None where it is not known."""
     value: str | float = getattr(row, sort.removeprefix("-"))
-    if isinstance(value, str):
-        # Numbers in names count as numbers: sample_2 comes before sample_10.
-        return re.sub("[0-9]+", lambda number: number[0].zfill(DIGITS), value)
-    return None if isnan(value) else value
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _key(value: str | float) -> str | float:
+    """What sorts as the value should: numbers in names count as numbers, sample_2 before sample_10."""
+    return re.sub("[0-9]+", lambda number: number[0].zfill(DIGITS), value) if isinstance(value, str) else value
 
 
 def _sorted(rows: Iterable[ProblemRow], sort: str) -> list[ProblemRow]:
     """The rows in order, by id where they are equal; those without what they are sorted by come last either way."""
-    by_id = sorted(rows, key=lambda row: row.id)
-    known = [row for row in by_id if _key(row, sort) is not None]
-    known.sort(key=lambda row: cast(float, _key(row, sort)), reverse=sort.startswith("-"))
-    return known + [row for row in by_id if _key(row, sort) is None]
+    valued = [(_value(row, sort), row) for row in sorted(rows, key=lambda row: row.id)]
+    known = [(_key(value), row) for value, row in valued if value is not None]
+    known.sort(key=lambda entry: cast(float, entry[0]), reverse=sort.startswith("-"))
+    return [row for _, row in known] + [row for value, row in valued if value is None]
 
 
 def _after(query: ProblemsQuery, rows: Sequence[ProblemRow]) -> Sequence[ProblemRow]:
@@ -146,14 +150,13 @@ def _after(query: ProblemsQuery, rows: Sequence[ProblemRow]) -> Sequence[Problem
     if query.cursor is None:
         return rows
     kinds: tuple[type, ...] = (str,) if query.sort.removeprefix("-") == "problem" else (int, float, type(None))
-    ended = cast(tuple[Key, int], decode(query.cursor, kinds, (int,)))
-    return [row for row in rows if _follows((_key(row, query.sort), row.id), ended, query.sort.startswith("-"))]
+    ended = cast(tuple[Value, int], decode(query.cursor, kinds, (int,)))
+    return [row for row in rows if _follows((_value(row, query.sort), row.id), ended, query.sort.startswith("-"))]
 
 
-def _follows(place: tuple[Key, int], ended: tuple[Key, int], descending: bool) -> bool:
-    (key, id_), (last_key, last_id) = place, ended
-    if key == last_key:
-        return id_ > last_id
-    if key is None or last_key is None:
-        return key is None
-    return (cast(float, key) < cast(float, last_key)) == descending
+def _follows(place: tuple[Value, int], ended: tuple[Value, int], descending: bool) -> bool:
+    (value, id_), (last_value, last_id) = place, ended
+    if value is None or last_value is None:
+        return value is None and (last_value is not None or id_ > last_id)
+    key, last_key = cast(float, _key(value)), cast(float, _key(last_value))
+    return id_ > last_id if key == last_key else (key < last_key) == descending

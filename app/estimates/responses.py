@@ -28,7 +28,7 @@ class Point(BaseModel):
     k: int
     value: float = Field(description="The mean over problems of each one's unbiased estimate")
     standard_error: float | None = Field(description="Problems taken as a sample; null where there is only one")
-    low: float | None
+    low: float | None = Field(description="null as the error is, and beyond the range of float64")
     high: float | None
 
     @classmethod

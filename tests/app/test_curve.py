@@ -83,6 +83,13 @@ def test_reward_metrics_use_the_rewards_that_verdicts_bring(client: httpx.Client
     assert (answer["verifier"], answer["unbiased"]) == ("unit-tests@2", True)
 
 
+def test_rewards_near_the_end_of_float64_have_a_curve_whose_interval_may_not(client: httpx.Client) -> None:
+    evaluation = create_evaluation(client)
+    record(client, evaluation, {"sample_0": [1e308, 1e308], "sample_1": [1.7e308, -1.7e308]})
+    (first, _) = curve(client, evaluation, "metric=max_at_k").raise_for_status().json()["points"]
+    assert (first["value"], first["low"], first["high"]) == (5e307, None, None)
+
+
 def test_max_at_k_of_passed_and_failed_is_pass_at_k(client: httpx.Client, solved: str) -> None:
     assert_allclose(values_of(curve(client, solved, "metric=max_at_k")), values_of(curve(client, solved)), rtol=1e-15)
 

@@ -184,6 +184,15 @@ def test_problems_are_sorted_by_solve_rate(client: httpx.Client) -> None:
         assert "".join(row["problem"] for page in pages for row in page["problems"]) == order
 
 
+def test_numbers_in_names_sort_as_numbers(client: httpx.Client) -> None:
+    evaluation = create_evaluation(client)
+    in_order = ["HumanEval/2", "HumanEval/010", "HumanEval/10", "a" * 400, "b1c" * 166, "b1d"]
+    record(client, evaluation, {name: [True] for name in reversed(in_order)})
+    for sort, order in (("problem", in_order), ("-problem", [*in_order[:2:-1], *in_order[1:3], in_order[0]])):
+        pages = every_page(client, f"/v1/evaluations/{evaluation}/problems", sort=sort, limit=1)
+        assert [row["problem"] for page in pages for row in page["problems"]] == order
+
+
 def test_problems_are_found_by_a_part_of_their_name(client: httpx.Client) -> None:
     evaluation = create_evaluation(client)
     named = ("HumanEval/1", "HumanEval/11", "mbpp_1%", "mbpp\\2", "Ätna")
