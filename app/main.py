@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
     errors.install(app, page_of_problem)
-    for router in (transforms, estimates, ingest, health.router, pages):
+    for router in (transforms, ingest, estimates, health.router, pages):
         app.include_router(router)
     app.add_middleware(BodyBound)
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = Mapping[str, Any]
 
 LINE = 96  # characters
+EXACT = 2**53  # larger bounds are those of a machine's integers, of no interest to readers
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ def type_words(schema: Schema, schemas: Mapping[str, Schema]) -> str:
         return " or ".join(dict.fromkeys(type_words(choice, schemas) for choice in choices))
     if schema.get("type") == "array":
         return f"list of {type_words(schema.get('items', {}), schemas)}"
-    bounds = [f" {word} {schema[key]:,}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
+    bounds = [
+        f" {word} {schema[key]:,.16g}"
+        for key, word in (("minimum", "from"), ("maximum", "to"))
+        if abs(schema.get(key, inf)) <= EXACT
+    ]
     form = f" ({schema['format']})" if "format" in schema else ""
     kind = schema.get("type", "object" if "properties" in schema else "anything")
     return "".join([kind, *bounds, form])
@@ -132,7 +138,7 @@ def _curl(method: str, url: str, body: object) -> str:
         return f"curl '{url}'" if method == "GET" else f"curl -X {method} '{url}'"
     verb = "" if method == "POST" else f"-X {method} "
     # A single quote would end the shell's string; JSON has another way to write it.
-    text = _laid_out(body).replace("'", "\\u0027")
+    text = _laid_out(body, "  ").replace("'", "\\u0027")
     return f"curl {verb}'{url}' \\\n  -H 'Content-Type: application/json' \\\n  -d '{text}'"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from app.errors import InvalidRequest, UnsupportedMediaType
 
@@ -65,9 +66,17 @@ def _with_every_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class _AsDeclared(GenerateJsonSchema):
+    """Leaves the members of an example in their order; pydantic would take that of the alphabet."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        """The schema as it is."""
+        return value
+
+
 def documented(adapter: TypeAdapter[T]) -> dict[str, Any]:
     """The `requestBody` of a route that parses its body with this adapter, for `openapi_extra`."""
-    schema = adapter.json_schema()
+    schema = adapter.json_schema(schema_generator=_AsDeclared)
     schema = _inline(schema, schema.pop("$defs", {}))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

@@ -27,12 +27,13 @@ NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
 
 @router.post(
     "",
+    summary="Create an evaluation, or find it",
     status_code=201,
     responses={200: {"model": EvaluationResponse, "description": "It existed"}},
     openapi_extra=documented(NEW_EVALUATION),
 )
 def create_evaluation(body: JsonBytes, caller: Writer, session: SessionDep, response: Response) -> EvaluationResponse:
-    """Create an evaluation, or find it: one checkpoint on one problem set with one sampling configuration.
+    """An evaluation is one checkpoint on one problem set with one sampling configuration.
 
     Run, step, problem set and sampling together are its identity, so asking again answers the same id, with 200. Keys
     of `sampling` may come in any order, and 1 is 1.0. A `model`, `n` or `iid` other than the stored one is 409; what is
@@ -44,17 +45,17 @@ def create_evaluation(body: JsonBytes, caller: Writer, session: SessionDep, resp
     return evaluations.read_evaluation(session, caller.project_id, evaluation_id)
 
 
-@router.get("/{evaluation_id}")
+@router.get("/{evaluation_id}", summary="An evaluation")
 def read_evaluation(evaluation_id: UUID, caller: Reader, session: SessionDep) -> EvaluationResponse:
-    """An evaluation: what was evaluated, and how its completions were drawn."""
+    """What was evaluated, and how its completions were drawn."""
     return evaluations.read_evaluation(session, caller.project_id, evaluation_id)
 
 
-@router.post("/{evaluation_id}/completions", openapi_extra=documented(NEW_COMPLETIONS))
+@router.post("/{evaluation_id}/completions", summary="Record completions", openapi_extra=documented(NEW_COMPLETIONS))
 def record_completions(
     evaluation_id: UUID, body: JsonBytes, caller: Writer, session: SessionDep
 ) -> CompletionsRecorded:
-    """Record completions with their verdicts: all of them, or none; on disk before the answer.
+    """Completions with their verdicts are stored all, or none; on disk before the answer.
 
     A completion is known by its problem and `sample_index`. The same one again counts as `replayed`, so a request
     without an answer is simply sent again; other content under the same key is 409 and changes nothing. A replayed
@@ -66,11 +67,15 @@ def record_completions(
     return service.record_completions(session, evaluation, completions)
 
 
-@router.post("/{evaluation_id}/verifications", openapi_extra=documented(NEW_VERIFICATIONS))
+@router.post(
+    "/{evaluation_id}/verifications",
+    summary="Record verdicts on stored completions",
+    openapi_extra=documented(NEW_VERIFICATIONS),
+)
 def record_verifications(
     evaluation_id: UUID, body: JsonBytes, caller: Writer, session: SessionDep
 ) -> VerificationsRecorded:
-    """Record verdicts on stored completions: all of them, or none; on disk before the answer.
+    """Verdicts are stored all, or none; on disk before the answer.
 
     A verdict of a verifier that has one on the completion takes its place; the old one is kept as history. To keep both
     in force, give the verifier another version.

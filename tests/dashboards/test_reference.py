@@ -80,6 +80,8 @@ def test_types_are_said_in_words() -> None:
     assert type_words({"type": "array", "items": {"$ref": "#/components/schemas/Credits"}}, SCHEMAS) == (
         "list of object"
     )
+    step = {"type": "integer", "minimum": 0.0, "maximum": 2.0**63}
+    assert type_words(step, SCHEMAS) == "integer from 0", "nobody reaches the other bound"
     assert type_words({"type": "string", "format": "uuid"}, SCHEMAS) == "string (uuid)"
     assert type_words({}, SCHEMAS) == "anything"
 
@@ -105,7 +107,9 @@ def test_members_of_members_are_listed_with_the_way_to_them() -> None:
 
 
 def test_a_long_example_has_a_line_for_each_member_and_is_still_the_same_json() -> None:
-    body = {"completions": [{"problem": f"sample_{i}", "sample_index": i, "text": "[(4, 1), (2, 3)]"} for i in range(3)]}
+    body = {
+        "completions": [{"problem": f"sample_{i}", "sample_index": i, "text": "[(4, 1), (2, 3)]"} for i in range(3)]
+    }
     content = {"content": {"application/json": {"example": body}}}
     openapi = {"paths": {"/completions": {"post": {"requestBody": content, "responses": {}}}}}
     (call,) = operations(openapi, SERVER)
