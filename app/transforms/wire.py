@@ -23,7 +23,6 @@ M = TypeVar("M", bound=BaseModel)
 MOST_REWARDS = 4_194_304
 # Each reward and each group costs a bracket or a comma at most: a body with more has more values than are taken.
 MOST_VALUES = 2 * MOST_REWARDS + 1000
-NOT_A_NUMBER = "a reward is a finite number (true and false are 1 and 0), or null where it is missing"
 
 
 class TooManyRewards(AppError):
@@ -111,7 +110,8 @@ def _refuse(flat: Sequence[object], sizes: NDArray[np.int64]) -> NoReturn:
     ends = np.cumsum(sizes)
     groups = np.searchsorted(ends, wrong, side="right")
     places = zip(groups.tolist(), (wrong - ends[groups] + sizes[groups]).tolist(), strict=True)
-    raise InvalidRequest(NOT_A_NUMBER.capitalize() + ".", [(f"/rewards/{i}/{j}", "not a number") for i, j in places])
+    rule = "A reward is a finite number (true and false are 1 and 0), or null where it is missing."
+    raise InvalidRequest(rule, [(f"/rewards/{i}/{j}", "not a number") for i, j in places])
 
 
 def _pointer_into_rewards(error: orjson.JSONDecodeError) -> str:
