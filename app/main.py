@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -27,6 +28,19 @@ Errors are `application/problem+json` (RFC 9457), one `type` per cause.
 """
 
 
+class Service(FastAPI):
+    """FastAPI, but for the media type of errors: its document calls every model application/json."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            for methods in super().openapi()["paths"].values():
+                for operation in methods.values():
+                    content = operation["responses"]["default"]["content"]
+                    content[errors.MEDIA_TYPE] = content.pop("application/json")
+        return super().openapi()
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application on the database that the settings name."""
     settings = settings or Settings()
@@ -40,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         engine.dispose()
 
-    app = FastAPI(
+    app = Service(
         title="pkpo",
         summary="pass@k, done right",
         description=DESCRIPTION,
@@ -48,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's page loads its script from elsewhere; app.pages serves ours
         redoc_url=None,
-        responses={"default": {"model": errors.Problem, "description": "What went wrong (application/problem+json)"}},
+        responses={"default": {"model": errors.Problem, "description": "What went wrong"}},
     )
     app.state.settings = settings
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
