@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeAlias
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -157,12 +158,16 @@ def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def _on_database_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DBAPIError)
-    state = getattr(error.orig, "sqlstate", None)
-    # No sqlstate: the connection broke, or could not be made.
-    if state is not None and not state.startswith(PASSING_SQLSTATES):
+    assert isinstance(error, DBAPIError | psycopg.Error)
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None)
+    if state is None:  # the connection broke, or could not be made
+        passing = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
+    else:
+        passing = state.startswith(PASSING_SQLSTATES)
+    if not passing:
         raise error
-    return _unavailable("The database did not answer; nothing of this request was written. Send it again.")
+    return _unavailable("The database did not answer. Send it again: what is written already is not written twice.")
 
 
 def _on_pool_timeout(request: Request, error: Exception) -> Response:
@@ -185,5 +190,6 @@ def install(app: FastAPI, page_of: PageOf) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(DBAPIError, _on_database_error)
+    app.add_exception_handler(psycopg.Error, _on_database_error)  # COPY does without SQLAlchemy
     app.add_exception_handler(PoolTimeout, _on_pool_timeout)
     app.add_exception_handler(Exception, _on_defect)

@@ -246,3 +246,24 @@ def test_the_same_rows_sent_by_several_clients_at_once_are_stored_once(client: h
     assert sorted(answer["accepted"] for answer in answers) == [0] * 5 + [8]
     assert row_counts(session)["completions"] == 8
     assert_statistics_are_what_verifications_say(session)
+
+
+@pytest.mark.parametrize("table", ["completions", "verifications", "group_statistics"])
+def test_a_full_disk_is_unavailable_and_nothing_is_written(client: httpx.Client, session: Session, table: str) -> None:
+    path = evaluation(client)
+    before = row_counts(session)
+    session.execute(
+        text(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+        )
+    )
+    session.execute(text(f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()"))
+    session.commit()
+    answer = post_completions(client, path, *GRADED)
+    assert_refused(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert row_counts(session) == before
+    session.execute(text(f"DROP TRIGGER full_disk ON {table}"))
+    session.commit()
+    assert post_completions(client, path, *GRADED).json() == {"accepted": 8, "replayed": 0}
