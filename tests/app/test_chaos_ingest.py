@@ -141,9 +141,9 @@ class Writers:
         return answer
 
 
-def reaches_its_database(url: str) -> bool:
+def is_ready(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return client.get("/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -158,15 +158,15 @@ def stored_numbers(url: str) -> set[int]:
         return {number for (number,) in rows}
 
 
-def kill_again_and_again(service: Service, acknowledged: list[int]) -> None:
+def kill_again_and_again(service: Service, writers: Writers) -> None:
     """Each kill as the writers come so much further; what was acknowledged before it is there after it."""
     for number, victim in enumerate(KILLS, start=1):
         goal = number * SENT // (len(KILLS) + 1)
-        eventually(lambda: len(acknowledged) >= goal, seconds=PATIENCE)  # noqa: B023 - called here and now
+        eventually(lambda: len(writers.acknowledged) >= goal, seconds=PATIENCE)  # noqa: B023 - called here and now
         service.kill(victim)
-        promised = {row for batch in list(acknowledged) for row in rows_of(batch)}
+        promised = {row for batch in list(writers.acknowledged) for row in rows_of(batch)}
         service.restart()
-        eventually(lambda: reaches_its_database(service.url), seconds=PATIENCE)
+        eventually(lambda: is_ready(writers.client), seconds=PATIENCE)
         assert promised <= stored_numbers(service.postgres.url), f"lost at kill {number}, of {victim}"
 
 
@@ -174,13 +174,13 @@ def kill_again_and_again(service: Service, acknowledged: list[int]) -> None:
 def test_a_hundred_thousand_completions_are_stored_once_each_through_twenty_kills(service: Service) -> None:
     batches = [*range(BATCHES), *random.Random(0).sample(range(BATCHES), SENT - BATCHES)]
     random.Random(1).shuffle(batches)
-    eventually(lambda: reaches_its_database(service.url), seconds=PATIENCE)
     with httpx.Client(base_url=service.url, timeout=PATIENCE) as client:
+        eventually(lambda: is_ready(client), seconds=PATIENCE)
         writers = Writers(client, evaluation(client))
         with ThreadPoolExecutor(CLIENTS) as threads:
             writing = [threads.submit(writers.write, batch) for batch in batches]
             try:
-                kill_again_and_again(service, writers.acknowledged)
+                kill_again_and_again(service, writers)
                 recorded = [each.result() for each in writing]
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
