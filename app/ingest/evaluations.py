@@ -38,10 +38,13 @@ def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) 
     return stored.uuid, False
 
 
-def evaluation_for_writing(session: Session, project_id: int, evaluation_id: UUID) -> Evaluation:
-    """The evaluation, which nobody can delete before this transaction ends; NotFound where the project has none."""
+def find_evaluation(session: Session, project_id: int, evaluation_id: UUID, *, for_writing: bool = False) -> Evaluation:
+    """The evaluation; NotFound where the project has none of this id.
+
+    One found for writing can be deleted by nobody before this transaction ends.
+    """
     wanted = select(Evaluation).filter_by(project_id=project_id, uuid=evaluation_id)
-    evaluation = session.scalar(wanted.with_for_update(read=True, key_share=True))
+    evaluation = session.scalar(wanted.with_for_update(read=True, key_share=True) if for_writing else wanted)
     if evaluation is None:
         raise NotFound("This project has no evaluation of this id.")
     return evaluation

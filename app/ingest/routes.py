@@ -1,17 +1,22 @@
-"""Routes that write: evaluations, their completions, verdicts on them."""
+"""Routes of evaluations: their completions and the verdicts on them, written and read back."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from app.auth.security import Reader, Writer
 from app.db import SessionDep
-from app.ingest import evaluations, service
+from app.ingest import evaluations, examples, service, stored
 from app.ingest.body import JsonBytes, documented, parse
+from app.ingest.examples import answered
 from app.ingest.schemas import (
+    CompletionsQuery,
     CompletionsRecorded,
+    CompletionsResponse,
     EvaluationResponse,
+    EvaluationSummary,
     NewCompletions,
     NewEvaluation,
     NewVerifications,
@@ -29,7 +34,10 @@ NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
     "",
     summary="Create an evaluation, or find it",
     status_code=201,
-    responses={200: {"model": EvaluationResponse, "description": "It existed"}},
+    responses={
+        200: {"model": EvaluationResponse, "description": "It existed", **answered(examples.EVALUATION)},
+        201: {"description": "It is new", **answered(examples.EVALUATION)},
+    },
     openapi_extra=documented(NEW_EVALUATION),
 )
 def create_evaluation(body: JsonBytes, caller: Writer, session: SessionDep, response: Response) -> EvaluationResponse:
@@ -45,13 +53,30 @@ def create_evaluation(body: JsonBytes, caller: Writer, session: SessionDep, resp
     return evaluations.read_evaluation(session, caller.project_id, evaluation_id)
 
 
-@router.get("/{evaluation_id}", summary="An evaluation")
-def read_evaluation(evaluation_id: UUID, caller: Reader, session: SessionDep) -> EvaluationResponse:
-    """What was evaluated, and how its completions were drawn."""
-    return evaluations.read_evaluation(session, caller.project_id, evaluation_id)
+@router.get("/{evaluation_id}", summary="An evaluation", responses={200: answered(examples.SUMMARY)})
+def read_evaluation(evaluation_id: UUID, caller: Reader, session: SessionDep) -> EvaluationSummary:
+    """What was evaluated, how its completions were drawn, and what has been recorded, in total by verifier."""
+    return stored.summary(session, caller.project_id, evaluation_id)
 
 
-@router.post("/{evaluation_id}/completions", summary="Record completions", openapi_extra=documented(NEW_COMPLETIONS))
+@router.get(
+    "/{evaluation_id}/completions",
+    summary="The completions of an evaluation",
+    responses={200: answered(examples.COMPLETIONS)},
+)
+def list_completions(
+    evaluation_id: UUID, query: Annotated[CompletionsQuery, Query()], caller: Reader, session: SessionDep
+) -> CompletionsResponse:
+    """Completions of all problems, or of one, by `sample_index`, each with its text and the verdicts on it."""
+    return stored.completions(session, caller.project_id, evaluation_id, query)
+
+
+@router.post(
+    "/{evaluation_id}/completions",
+    summary="Record completions",
+    responses={200: answered(examples.COMPLETIONS_RECORDED)},
+    openapi_extra=documented(NEW_COMPLETIONS),
+)
 def record_completions(
     evaluation_id: UUID, body: JsonBytes, caller: Writer, session: SessionDep
 ) -> CompletionsRecorded:
@@ -63,13 +88,14 @@ def record_completions(
     none; a closed problem set takes no others (422).
     """
     completions = parse(NEW_COMPLETIONS, body)["completions"]
-    evaluation = evaluations.evaluation_for_writing(session, caller.project_id, evaluation_id)
+    evaluation = evaluations.find_evaluation(session, caller.project_id, evaluation_id, for_writing=True)
     return service.record_completions(session, evaluation, completions)
 
 
 @router.post(
     "/{evaluation_id}/verifications",
     summary="Record verdicts on stored completions",
+    responses={200: answered(examples.VERIFICATIONS_RECORDED)},
     openapi_extra=documented(NEW_VERIFICATIONS),
 )
 def record_verifications(
@@ -81,5 +107,5 @@ def record_verifications(
     in force, give the verifier another version.
     """
     verifications = parse(NEW_VERIFICATIONS, body)["verifications"]
-    evaluation = evaluations.evaluation_for_writing(session, caller.project_id, evaluation_id)
+    evaluation = evaluations.find_evaluation(session, caller.project_id, evaluation_id, for_writing=True)
     return service.record_verifications(session, evaluation, verifications)

@@ -11,8 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from app.estimates.schemas import PageQuery
+from app.ingest import examples
 from app.ingest.canonical import JsonObject, Text
-from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Verdict, VersionedName
+from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Status, Verdict, VersionedName
 
 MOST_ROWS = 10_000
 
@@ -24,21 +26,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,200}$")]
 class NewEvaluation(BaseModel):
     """One checkpoint on one problem set with one sampling configuration."""
 
-    model_config = ConfigDict(
-        **STRICT,
-        json_schema_extra={
-            "examples": [
-                {
-                    "run": "codellama-7b",
-                    "step": 0,
-                    "problem_set": "cruxeval-output",
-                    "sampling": {"temperature": 0.2, "top_p": 0.95, "max_tokens": 1024},
-                    "model": "codellama/CodeLlama-7b-hf",
-                    "n": 10,
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [examples.NEW_EVALUATION]})
 
     run: Annotated[Name, Field(description="The model trained or evaluated; made when there is none of this name")]
     step: Annotated[int, Field(ge=0, le=2**63 - 1, description="The training step; 0 for a model that is not trained")]
@@ -75,6 +63,24 @@ class EvaluationResponse(BaseModel):
     created_at: datetime
 
 
+class VerifierTotals(BaseModel):
+    """What one verifier has said of all completions of an evaluation."""
+
+    verifier: str = Field(description="With its version", examples=["exact-match@1"])
+    n: int = Field(description="Completions that passed or did not", examples=[8000])
+    c: int = Field(description="Of them passed", examples=[2737])
+    rewards: int = Field(description="Completions with a reward", examples=[8000])
+    infrastructure_errors: int = Field(description="Completions of which nothing is known", examples=[0])
+
+
+class EvaluationSummary(EvaluationResponse):
+    """An evaluation with what has been recorded for it."""
+
+    problems: int = Field(description="Problems with a completion", examples=[800])
+    completions: int = Field(examples=[8000])
+    verifiers: list[VerifierTotals]
+
+
 @with_config(STRICT)
 class NewCompletion(TypedDict):
     """One sampled answer, and what verifiers say of it."""
@@ -90,32 +96,7 @@ class NewCompletion(TypedDict):
     verifications: NotRequired[list[Verdict]]
 
 
-@with_config(
-    STRICT
-    | {
-        "json_schema_extra": {
-            "examples": [
-                {
-                    "completions": [
-                        {
-                            "problem": "sample_0",
-                            "sample_index": 0,
-                            "text": "[(4, 1), (2, 3)]",
-                            "finish_reason": "stop",
-                            "verifications": [{"verifier": "exact-match", "passed": True}],
-                        },
-                        {
-                            "problem": "sample_0",
-                            "sample_index": 1,
-                            "text": "[(4, 1)]",
-                            "verifications": [{"verifier": "exact-match", "passed": False, "answer": "[(4, 1)]"}],
-                        },
-                    ]
-                }
-            ]
-        }
-    }
-)
+@with_config(STRICT | {"json_schema_extra": {"examples": [examples.NEW_COMPLETIONS]}})
 class NewCompletions(TypedDict):
     """At most 10,000 completions: all are stored, or none."""
 
@@ -129,21 +110,7 @@ class CompletionsRecorded(BaseModel):
     replayed: int = Field(description="Stored before, and the same", examples=[0])
 
 
-@with_config(
-    STRICT
-    | {
-        "json_schema_extra": {
-            "examples": [
-                {
-                    "verifications": [
-                        {"problem": "sample_0", "sample_index": 0, "verifier": "exact-match@2", "passed": True},
-                        {"problem": "sample_0", "sample_index": 1, "verifier": "exact-match@2", "status": "timeout"},
-                    ]
-                }
-            ]
-        }
-    }
-)
+@with_config(STRICT | {"json_schema_extra": {"examples": [examples.NEW_VERIFICATIONS]}})
 class NewVerifications(TypedDict):
     """At most 10,000 verdicts: all are stored, or none."""
 
@@ -156,3 +123,42 @@ class VerificationsRecorded(BaseModel):
     added: int = Field(description="The first of this verifier on this completion", examples=[2])
     replaced: int = Field(description="In place of another, which is kept as history", examples=[0])
     unchanged: int = Field(description="Stored before, and the same", examples=[0])
+
+
+class CompletionsQuery(PageQuery):
+    """Which completions of an evaluation."""
+
+    problem: ProblemName | None = None
+
+
+class VerificationResponse(BaseModel):
+    """A verdict as it is stored."""
+
+    verifier: str = Field(description="With its version", examples=["exact-match@1"])
+    reward: float | None
+    passed: bool | None
+    status: Status
+    answer: str | None
+    detail: dict[str, Any] | None
+
+
+class CompletionResponse(BaseModel):
+    """A completion as it is stored, with the verdicts on it."""
+
+    problem: str
+    sample_index: int
+    text: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    logprob: float | None = Field(description="The sum over the completion's tokens, in nats")
+    seed: int | None
+    created_at: datetime
+    verifications: list[VerificationResponse]
+
+
+class CompletionsResponse(BaseModel):
+    """A page of completions."""
+
+    completions: list[CompletionResponse]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null at the end")

@@ -25,7 +25,7 @@ def test_the_same_evaluation_is_found_again(client: httpx.Client) -> None:
     assert first.json() == again.json()
     assert first.json().items() >= (DRAWN | {"problem_set": "cruxeval-output@1", "iid": True}).items()
     assert again.headers["location"] == f"/v1/evaluations/{first.json()['id']}"
-    assert client.get(again.headers["location"]).json() == first.json()
+    assert client.get(again.headers["location"]).json().items() >= first.json().items()
 
 
 def test_keys_in_another_order_and_whole_numbers_written_otherwise_are_the_same_sampling(client: httpx.Client) -> None:

@@ -1,0 +1,86 @@
+"""The examples of the API's document: CodeLlama 7B on CRUXEval-O at temperature 0.2."""
+
+from typing import Any, Final
+
+Example = dict[str, Any]
+
+NEW_EVALUATION: Final[Example] = {
+    "run": "codellama-7b",
+    "step": 0,
+    "problem_set": "cruxeval-output",
+    "sampling": {"temperature": 0.2, "top_p": 0.95, "max_tokens": 1024},
+    "model": "codellama/CodeLlama-7b-hf",
+    "n": 10,
+}
+EVALUATION: Final[Example] = {
+    "id": "0c0a7b1e-5a7e-4f0c-9d0e-6a1f2f3c4d5e",
+    **NEW_EVALUATION,
+    "problem_set": "cruxeval-output@1",
+    "iid": True,
+    "counts_only": False,
+    "created_at": "2026-11-20T09:45:30.480367Z",
+}
+SUMMARY: Final[Example] = {
+    **EVALUATION,
+    "problems": 800,
+    "completions": 8000,
+    "verifiers": [
+        {"verifier": "exact-match@1", "n": 8000, "c": 2737, "rewards": 8000, "infrastructure_errors": 0},
+    ],
+}
+NEW_COMPLETIONS: Final[Example] = {
+    "completions": [
+        {
+            "problem": "sample_0",
+            "sample_index": 0,
+            "text": "[(4, 1), (2, 3)]",
+            "finish_reason": "stop",
+            "verifications": [{"verifier": "exact-match", "passed": True}],
+        },
+        {
+            "problem": "sample_0",
+            "sample_index": 1,
+            "text": "[(4, 1)]",
+            "verifications": [{"verifier": "exact-match", "passed": False, "answer": "[(4, 1)]"}],
+        },
+    ]
+}
+COMPLETIONS_RECORDED: Final[Example] = {"accepted": 2, "replayed": 0}
+COMPLETIONS: Final[Example] = {
+    "completions": [
+        {
+            "problem": "sample_0",
+            "sample_index": 0,
+            "text": "[(4, 1), (2, 3)]",
+            "finish_reason": "stop",
+            "prompt_tokens": 311,
+            "completion_tokens": 17,
+            "logprob": -2.25,
+            "seed": 42,
+            "created_at": "2026-11-20T09:45:31.007112Z",
+            "verifications": [
+                {
+                    "verifier": "exact-match@1",
+                    "reward": 1.0,
+                    "passed": True,
+                    "status": "passed",
+                    "answer": "[(4, 1), (2, 3)]",
+                    "detail": {"seconds": 0.004},
+                }
+            ],
+        }
+    ],
+    "next_cursor": "WzEsMF0",
+}
+NEW_VERIFICATIONS: Final[Example] = {
+    "verifications": [
+        {"problem": "sample_0", "sample_index": 0, "verifier": "exact-match@2", "passed": True},
+        {"problem": "sample_0", "sample_index": 1, "verifier": "exact-match@2", "status": "timeout"},
+    ]
+}
+VERIFICATIONS_RECORDED: Final[Example] = {"added": 2, "replaced": 0, "unchanged": 0}
+
+
+def answered(example: Example) -> Example:
+    """What a route says of an answer: an example of it."""
+    return {"content": {"application/json": {"example": example}}}

@@ -1,0 +1,125 @@
+"""What has been recorded for an evaluation, read back: totals, and completions with their texts."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.estimates.cursors import decode, page
+from app.ingest.evaluations import find_evaluation, read_evaluation
+from app.ingest.queries import Key
+from app.ingest.schemas import (
+    CompletionResponse,
+    CompletionsQuery,
+    CompletionsResponse,
+    EvaluationSummary,
+    VerificationResponse,
+    VerifierTotals,
+)
+from app.ingest.verdicts import Status
+from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
+
+FULL_NAME = func.concat(Verifier.name, "@", Verifier.version)
+
+
+def summary(session: Session, project_id: int, evaluation_id: UUID) -> EvaluationSummary:
+    """The evaluation, how many completions it has, and what each verifier says of them in total."""
+    evaluation = find_evaluation(session, project_id, evaluation_id)
+    counts = select(func.count(), func.coalesce(func.sum(EvaluationProblem.completions), 0)).where(
+        EvaluationProblem.evaluation_id == evaluation.id, EvaluationProblem.completions > 0
+    )
+    problems, completions = session.execute(counts).one()
+    return EvaluationSummary(
+        **read_evaluation(session, project_id, evaluation_id).model_dump(),
+        problems=problems,
+        completions=completions,
+        verifiers=_totals(session, evaluation),
+    )
+
+
+def _totals(session: Session, evaluation: Evaluation) -> list[VerifierTotals]:
+    columns = ("n", "c", "n_rewards", "infrastructure_errors")
+    rows = session.execute(
+        select(FULL_NAME, *(func.sum(getattr(GroupStatistics, column)) for column in columns))
+        .join(Verifier, Verifier.id == GroupStatistics.verifier_id)
+        .where(GroupStatistics.evaluation_id == evaluation.id)
+        .group_by(Verifier.id)
+        .order_by(Verifier.name, Verifier.version)
+    )
+    return [
+        VerifierTotals(verifier=verifier, n=n, c=c, rewards=rewards, infrastructure_errors=errors)
+        for verifier, n, c, rewards, errors in rows
+    ]
+
+
+def completions(session: Session, project_id: int, evaluation_id: UUID, query: CompletionsQuery) -> CompletionsResponse:
+    """A page of the evaluation's completions by problem and sample_index, each with the verdicts on it."""
+    evaluation = find_evaluation(session, project_id, evaluation_id)
+    key = tuple_(Completion.problem_id, Completion.sample_index)
+    wanted = select(Completion).where(Completion.evaluation_id == evaluation.id).order_by(key).limit(query.limit + 1)
+    if query.problem is not None:
+        wanted = wanted.where(Completion.problem_id == _problem_id(session, evaluation, query.problem))
+    if query.cursor is not None:
+        wanted = wanted.where(key > tuple_(*decode(query.cursor, (int,), (int,))))
+    listed = page(session.scalars(wanted).all(), query.limit, lambda last: (last.problem_id, last.sample_index))
+    return CompletionsResponse(completions=_with_verdicts(session, listed.items), next_cursor=listed.next_cursor)
+
+
+def _problem_id(session: Session, evaluation: Evaluation, problem: str) -> int:
+    id_ = session.scalar(select(Problem.id).filter_by(problem_set_id=evaluation.problem_set_id, name=problem))
+    if id_ is None:
+        raise NotFound("The problem set has no problem of this name.")
+    return id_
+
+
+def _with_verdicts(session: Session, found: Sequence[Completion]) -> list[CompletionResponse]:
+    names = select(Problem.id, Problem.name).where(Problem.id.in_({each.problem_id for each in found}))
+    problems = {row[0]: row[1] for row in session.execute(names)}
+    verdicts = _verdicts(session, found)
+    return [
+        CompletionResponse(
+            problem=problems[each.problem_id],
+            sample_index=each.sample_index,
+            text=each.text,
+            finish_reason=each.finish_reason,
+            prompt_tokens=each.prompt_tokens,
+            completion_tokens=each.completion_tokens,
+            logprob=each.logprob,
+            seed=each.seed,
+            created_at=each.created_at,
+            verifications=verdicts[each.problem_id, each.sample_index],
+        )
+        for each in found
+    ]
+
+
+def _verdicts(session: Session, found: Sequence[Completion]) -> Mapping[Key, list[VerificationResponse]]:
+    """What verifiers have said of completions that follow each other in one evaluation."""
+    verdicts: defaultdict[Key, list[VerificationResponse]] = defaultdict(list)
+    if not found:
+        return verdicts
+    key = tuple_(Verification.problem_id, Verification.sample_index)
+    first, last = ((each.problem_id, each.sample_index) for each in (found[0], found[-1]))
+    said = session.scalars(
+        select(Verification)
+        .where(Verification.evaluation_id == found[0].evaluation_id, key >= tuple_(*first), key <= tuple_(*last))
+        .order_by(key, Verification.verifier_id)
+    ).all()
+    names = select(Verifier.id, FULL_NAME).where(Verifier.id.in_({each.verifier_id for each in said}))
+    verifiers = {row[0]: row[1] for row in session.execute(names)}
+    for each in said:
+        verdicts[each.problem_id, each.sample_index].append(
+            VerificationResponse(
+                verifier=verifiers[each.verifier_id],
+                reward=each.reward,
+                passed=each.passed,
+                status=cast(Status, each.status),
+                answer=each.answer,
+                detail=each.detail,
+            )
+        )
+    return verdicts
