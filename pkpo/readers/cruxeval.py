@@ -49,7 +49,7 @@ def _parts(source: Source) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     try:
         document = json.loads(source.text(), object_pairs_hook=_unique)
     except json.JSONDecodeError as cause:
-        raise source.error(f"not JSON: {cause.msg} at column {cause.colno}", cause.lineno) from cause
+        raise source.error(f"not JSON: {cause.msg} (column {cause.colno})", cause.lineno) from cause
     except RecursionError:
         raise source.error("nested too deeply") from None
     except ValueError as cause:

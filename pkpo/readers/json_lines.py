@@ -12,7 +12,12 @@ JsonObject = dict[str, object]
 def json_tables(source: Source, fields: Mapping[str, str]) -> Iterator[Table]:
     """The fields of each object by column; ReadError at the first line that is not one object."""
     for lines, records in json_records(source):
-        yield Table(lines, {column: [record.get(name) for record in records] for column, name in fields.items()})
+        yield table_of(lines, records, fields)
+
+
+def table_of(lines: Sequence[int], records: list[JsonObject], fields: Mapping[str, str]) -> Table:
+    """The fields of these objects by column, None where an object lacks one."""
+    return Table(lines, {column: [record.get(name) for record in records] for column, name in fields.items()})
 
 
 def json_records(source: Source) -> Iterator[tuple[Sequence[int], list[JsonObject]]]:
@@ -55,7 +60,7 @@ def _value(source: Source, number: int, line: str) -> object:
     try:
         return json.loads(line)
     except json.JSONDecodeError as cause:
-        reason = f"not a JSON object on one line: {cause.msg} at column {cause.colno}"
+        reason = f"not a JSON object on one line: {cause.msg} (column {cause.colno})"
     except RecursionError:
         reason = "nested too deeply"
     except ValueError:

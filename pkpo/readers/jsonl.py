@@ -1,14 +1,16 @@
 """Generic JSON Lines: one completion a line, `problem, sample_index?, passed | reward, text?, status?, answer?`."""
 
 from collections.abc import Iterator
+from itertools import chain
 
-from pkpo.readers.json_lines import json_records, json_tables
-from pkpo.readers.long_form import completions, fields_among
+from pkpo.readers.json_lines import json_records, table_of
+from pkpo.readers.long_form import NAMES, Table, completions, fields_among
 from pkpo.readers.rows import Completions
 from pkpo.readers.source import Head, Source
 
 NAME = "jsonl"
 DESCRIPTION = "JSON Lines, one completion a line"
+KNOWN = frozenset(chain.from_iterable(NAMES.values()))
 
 
 def recognises(head: Head) -> bool:
@@ -20,5 +22,17 @@ def recognises(head: Head) -> bool:
 def read(source: Source) -> Iterator[Completions]:
     """The completions. The first lines together show the fields: one alone may lack its verdict."""
     records = source.head.records or next(json_records(source))[1]
-    fields = fields_among(dict.fromkeys(name for record in records for name in record), source, "JSON Lines")
-    return completions(source, lambda: json_tables(source, fields))
+    found = dict.fromkeys(chain.from_iterable(records))
+    fields_among(found, source, "JSON Lines")  # what lacks a field altogether is refused before it is read
+    return completions(source, lambda: _tables(source, KNOWN & found.keys()))
+
+
+def _tables(source: Source, seen: frozenset[str]) -> Iterator[Table]:
+    """The columns of the fields seen so far: a tool may write a status only where something went wrong."""
+    fields = fields_among(seen, source, "JSON Lines")
+    for lines, records in json_records(source):
+        late = KNOWN.intersection(chain.from_iterable(records)) - seen
+        if late:
+            seen |= late
+            fields = fields_among(seen, source, "JSON Lines")
+        yield table_of(lines, records, fields)

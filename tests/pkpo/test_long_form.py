@@ -46,6 +46,23 @@ def test_one_line_may_lack_what_the_lines_after_it_have(tmp_path: Path) -> None:
     assert [row.passed for row in rows] == [None, False]
 
 
+def far_into_a_file(record: dict[str, object]) -> str:
+    """Two thousand completions that passed, more than the head of a file holds, and then this record."""
+    return jsonl([*({"problem": "a", "passed": True, "text": "x" * 50} for _ in range(2_000)), record])
+
+
+def test_a_field_that_first_stands_far_into_a_file_is_read(tmp_path: Path) -> None:
+    failed_to_run = {"problem": "a", "passed": False, "status": "infrastructure_error"}
+    assert read(tmp_path, far_into_a_file(failed_to_run))[2_000].passed is None
+    assert read(tmp_path, far_into_a_file({"problem": "a", "reward": 0.5}))[2_000].reward == 0.5
+    assert ":2001: sample_index is 7, but the first completion has none" in refusal(
+        tmp_path, far_into_a_file({"problem": "a", "passed": True, "sample_index": 7})
+    )
+    assert "passed and correct could each be the passed" in refusal(
+        tmp_path, far_into_a_file({"problem": "a", "correct": True})
+    )
+
+
 def test_a_number_and_its_digits_name_the_same_problem(tmp_path: Path) -> None:
     rows = read(tmp_path, '{"question_id": 17, "passed": true}\n{"question_id": "17", "passed": false}\n')
     assert [(row.problem, row.sample_index) for row in rows] == [("17", 0), ("17", 1)]
