@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pkpo
-from pkpo.commands.curve import add_curve
+from pkpo.commands.curve import add_curve, joined_ks
 from pkpo.commands.errors import CommandError
 
 __all__ = ["CommandError", "main"]
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Exits by itself with 0 after --help and --version, and with 2 after a mistake in the arguments.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    arguments = joined_ks(sys.argv[1:] if argv is None else argv)
     try:
         parsed = _parser(arguments).parse_args(arguments)
         status: int = parsed.run(parsed)

@@ -7,6 +7,7 @@ Here are its arguments; `file_curve` computes and `curve_table` writes. Both are
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pkpo.commands.errors import CommandError
@@ -60,7 +61,7 @@ def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     command.add_argument("files", metavar="FILE", nargs="+", help="results, `-` for standard input")
     command.add_argument(
-        "--k", metavar="K", nargs="+", type=_attempts, help="as 1 2 4 or 1,2,4 (default: powers of two up to n, and n)"
+        "--k", metavar="K", action="extend", type=_attempts, help="as 1,2,4 (default: powers of two up to n, and n)"
     )
     command.add_argument(
         "--metric",
@@ -104,7 +105,7 @@ def _file_curve(name: str, arguments: argparse.Namespace) -> "FileCurve":
     try:
         return file_curve(
             open_results(name, arguments.format),
-            [k for group in arguments.k for k in group] if arguments.k else None,
+            arguments.k,
             metric=arguments.metric,
             missing=arguments.missing,
             fail_reward=arguments.fail_reward,
@@ -120,14 +121,26 @@ def _file_curve(name: str, arguments: argparse.Namespace) -> "FileCurve":
         raise CommandError(f"{name}: {error}") from error
 
 
+def joined_ks(words: Sequence[str]) -> list[str]:
+    """The words of a command line with `--k 1 2 4` as `--k 1,2,4`: argparse would make a FILE after it one more K."""
+    joined: list[str] = []
+    for word in words:
+        if joined[-2:-1] == ["--k"] and _are_numbers(joined[-1]) and _are_numbers(word):
+            joined[-1] += f",{word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _are_numbers(word: str) -> bool:
+    return all(part.isascii() and part.isdigit() for part in word.split(","))
+
+
 def _attempts(text: str) -> list[int]:
     """The numbers of attempts in "8" or "1,2,4"."""
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from 1 up; write FILE before --k, or --k 1,2,4"
-        )
-    return [int(part) for part in parts]
+    if not _are_numbers(text) or 0 in (ks := [int(part) for part in text.split(",")]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up, nor several as in 1,2,4")
+    return ks
 
 
 def _level(text: str) -> float:

@@ -31,8 +31,10 @@ def run(*arguments: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
     [
         ([], "the following arguments are required: COMMAND"),
         (["curve"], "the following arguments are required: FILE"),
-        (["curve", "--k", "1", "results"], "'results' is not a whole number from 1 up; write FILE before --k"),
+        (["curve", "--k", "1"], "the following arguments are required: FILE"),
+        (["curve", "--k", "results"], "'results' is not a whole number from 1 up, nor several as in 1,2,4"),
         (["curve", "results", "--k", "0"], "'0' is not a whole number from 1 up"),
+        (["curve", "results", "--k", "1", "0"], "'1,0' is not a whole number from 1 up"),
         (["curve", "results", "--k", "1,,2"], "'1,,2' is not a whole number from 1 up"),
         (["curve", "results", "--level", "95"], "'95' is not between 0 and 1, as 0.95 is"),
         (["curve", "results", "--level", "nan"], "'nan' is not between 0 and 1"),

@@ -98,9 +98,15 @@ def test_the_table_shows_value_error_interval_and_where_they_lie(
     assert first[5] == "├" + 11 * "─" + "●" + 17 * "─" + "┤"
 
 
-@pytest.mark.parametrize("arguments", [["--k", "4", "1", "2", "1"], ["--k", "1,2", "4"], ["--k", "4,2,1"]])
-def test_k_is_a_list_either_way(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    [curve] = curves(capsys, written(tmp_path, jsonl(rows())), *arguments)
+@pytest.mark.parametrize(
+    "arguments",
+    ["FILE --k 4 1 2 1", "FILE --k 1,2 4", "FILE --k=4,2,1", "--k 1,2,4 FILE", "--k 4 1 2 FILE", "--k 1 FILE --k 2,4"],
+)
+def test_k_is_a_list_in_every_way_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str
+) -> None:
+    path = str(written(tmp_path, jsonl(rows())))
+    [curve] = curves(capsys, *(path if word == "FILE" else word for word in arguments.split()))
     assert list(values(curve)) == [1, 2, 4]
 
 
