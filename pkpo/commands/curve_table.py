@@ -5,8 +5,7 @@ import io
 import json
 import os
 import sys
-from math import isnan
-from typing import TypeVar
+from math import isfinite, isnan
 
 from pkpo.commands.file_curve import FileCurve
 from pkpo.readers.rows import shown
@@ -29,11 +28,9 @@ CSV_COLUMNS = (
     "file",
 )
 
-Number = TypeVar("Number", int, float)
-
 
 def as_json(result: FileCurve, first: bool) -> str:
-    """One line with one object, every number in full; null where there is no interval."""
+    """One line with one object, every number in full; null where there is no interval, or it has no end in float64."""
     curve = result.curve
     policy_changed_it = bool(result.left_out) or (result.missing == "fail" and result.completions_missing > 0)
     return json.dumps(
@@ -67,7 +64,7 @@ def as_json(result: FileCurve, first: bool) -> str:
 
 
 def as_csv(result: FileCurve, first: bool) -> str:
-    """A line for each k, every number in full, under a header where this is the first file; no interval is no text."""
+    """A line for each k, every number in full, under a header where this is the first file; no number is no text."""
     curve = result.curve
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
@@ -81,7 +78,7 @@ def as_csv(result: FileCurve, first: bool) -> str:
 
 
 def _known(value: float) -> float | None:
-    return None if isnan(value) else value
+    return value if isfinite(value) else None
 
 
 def as_table(result: FileCurve, first: bool) -> str:
@@ -108,7 +105,7 @@ def _rows(result: FileCurve) -> list[str]:
     rate = not curve.metric.startswith(("max_", "min_"))
     scale = "0" + "1".rjust(PLOT_COLUMNS - 1) if rate else ""
     write = "{:.4f}".format if rate else "{:.6g}".format
-    cells = [("k", _name(curve.metric), "s.e.", f"{100 * curve.level:.4g} % interval", scale)]
+    cells = [("k", _name(curve.metric), "s.e.", f"{100 * curve.level:.12g} % interval", scale)]
     for point in curve.points:
         interval = "" if isnan(point.low) else f"[{write(point.low)}, {write(point.high)}]"
         error = "" if isnan(point.standard_error) else write(point.standard_error)
@@ -145,10 +142,12 @@ def _notes(result: FileCurve) -> list[str]:
     curve = result.curve
     notes = [_interval_note(result)]
     if result.fewest:
-        others = f" and {len(result.fewest) - 1:,} more" if len(result.fewest) > 1 else ""
-        notes.append(f"k ends at {curve.n_min}: problem {shown(result.fewest[0])}{others} has no more completions")
-    if result.missing == "fail" and result.completions_missing:
-        notes.append(f"{_count(result.completions_missing, 'completion')} without a verdict, taken as failed")
+        more = len(result.fewest) - 1
+        others = f" and {more:,} more have" if more else " has"
+        notes.append(f"k ends at {curve.n_min}: problem {shown(result.fewest[0])}{others} no more completions")
+    if result.completions_missing:
+        taken = "taken as failed" if result.missing == "fail" else "left out"
+        notes.append(f"{_count(result.completions_missing, 'completion')} without a verdict, {taken}")
     if result.left_out:
         names = ", ".join(shown(name) for name in result.left_out[:3]) + (", ..." if len(result.left_out) > 3 else "")
         notes.append(
@@ -163,7 +162,8 @@ def _notes(result: FileCurve) -> list[str]:
 def _interval_note(result: FileCurve) -> str:
     if result.curve.problems == 1:
         return "one problem says nothing about others: no standard error and no interval"
-    return f"interval: Student t, {result.curve.problems - 1:,} degrees of freedom, the problems being a sample"
+    degrees = _count(result.curve.problems - 1, "degree")
+    return f"interval: Student t, {degrees} of freedom, the problems being a sample"
 
 
 def _count(number: int, noun: str) -> str:

@@ -98,6 +98,22 @@ def test_the_table_shows_value_error_interval_and_where_they_lie(
     assert first[5] == "├" + 11 * "─" + "●" + 17 * "─" + "┤"
 
 
+def test_the_level_is_said_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, jsonl(rows()))
+    for level, said in (("0.9", " 90 % interval"), ("0.95", " 95 % interval"), ("0.9999999", " 99.99999 % interval")):
+        assert said in table(capsys, path, "--level", level)
+
+
+def test_an_interval_that_float64_cannot_hold_has_no_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, jsonl([{"problem": sign, "reward": float(f"{sign}1.7e308")} for sign in "+-"]))
+    [curve] = curves(capsys, path)
+    assert curve["points"] == [
+        {"k": 1, "value": 0.0, "standard_error": pytest.approx(1.7e308), "low": None, "high": None}
+    ]
+    assert "[-inf, inf]" in table(capsys, path)
+    assert "interval: Student t, 1 degree of freedom," in table(capsys, path)
+
+
 @pytest.mark.parametrize(
     "arguments",
     ["FILE --k 4 1 2 1", "FILE --k 1,2 4", "FILE --k=4,2,1", "--k 1,2,4 FILE", "--k 4 1 2 FILE", "--k 1 FILE --k 2,4"],
@@ -143,7 +159,7 @@ def test_a_ragged_file_names_the_problem_that_ends_the_curve(
     assert (list(values(curve)), curve["n_min"], curve["n_max"]) == ([1, 2], 2, 3)
     printed = table(capsys, path)
     assert "n = 2..3" in printed
-    assert 'k ends at 2: problem "fizz" and 1 more has no more completions' in printed
+    assert 'k ends at 2: problem "fizz" and 1 more have no more completions' in printed
     message = complaint(capsys, "curve", path, "--k", "3")
     assert 'k=3 needs 3 completions of every problem, and problem "fizz" has 2' in message
 
@@ -168,6 +184,7 @@ def test_drop_takes_a_problem_from_the_whole_curve(tmp_path: Path, capsys: pytes
     assert values(curve) == pytest.approx({1: (1 / 4 + 2 / 3 + 1) / 3})
     printed = table(capsys, path, "--missing", "drop")
     assert "1 problem of 3, n = 4" in printed
+    assert "3 completions without a verdict, left out" in printed
     assert 'left out for missing verdicts: 2 problems ("buzz", "bazz")' in printed
     assert "no problem has 5 judged completions; the most that one has is 4" in complaint(
         capsys, "curve", path, "--missing", "drop", "--k", "5"
