@@ -1,6 +1,6 @@
 """What the estimators and transforms accept, checked once: a wrong shape, type or value is refused with its bound."""
 
-import sys
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +29,13 @@ def finite(name: str, value: object) -> float:
     """value as a float; ValueError where it is no finite real number (a bool is none)."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ValueError(f"{name} must be a real number; got {value!r}")
-    if not -sys.float_info.max <= value <= sys.float_info.max:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite in float64; got {value}")
-    return float(value)
+    return number
 
 
 def level_of(level: object) -> float:
@@ -144,14 +148,20 @@ def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
-    # Asked of subclasses of arrays only: the first look at np.ma imports it, a tenth of the start of `pkpo curve`.
-    if isinstance(values, np.ndarray) and type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):
-        raise ValueError(f"{name} must be a plain array; give a masked array's data, and ~its mask as mask")
+    if any(map(_is_masked, set(map(type, values)) if isinstance(values, list | tuple) else {type(values)})):
+        raise ValueError(f"{name} must hold no masked array; give its data, and ~its mask as mask")
     try:
         return np.asarray(values)
     except ValueError as error:
         # NumPy's words for lists of unequal lengths name neither the input nor the way out.
-        raise ValueError(f"{name} must be a rectangular array of numbers; pad ragged groups and mask them") from error
+        raise ValueError(
+            f"{name} must be a rectangular array; pkpo.pad makes one, and its mask, of ragged rewards"
+        ) from error
+
+
+def _is_masked(kind: type) -> bool:
+    # Asked of subclasses of arrays only: the first look at np.ma imports it, a tenth of the start of `pkpo curve`.
+    return issubclass(kind, np.ndarray) and kind is not np.ndarray and issubclass(kind, np.ma.MaskedArray)
 
 
 def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

@@ -33,12 +33,14 @@ def mean_interval(
       level: the interval's confidence level, in (0, 1).
       bounds: what the quantity cannot leave; the interval is clipped to it.
     Raises:
-      ValueError: no values, values that are not finite, or a level outside (0, 1).
+      ValueError: no values, values that are not finite or not within bounds, or a level outside (0, 1).
     """
     level = inputs.level_of(level)
     array, _ = inputs.rewards(values, name="values")
     if array.ndim != 1:
         raise ValueError(f"values must have shape (P,); got {array.shape}")
+    if not bounds[0] <= array.min() <= array.max() <= bounds[1]:
+        raise ValueError(f"values must be within bounds {bounds}; got {array.min()} to {array.max()}")
     if len(array) < 2:
         return MeanInterval(float(array[0]), math.nan, math.nan, math.nan)
     # Brought near 1 by a power of two, no sum overflows and no square vanishes.

@@ -125,7 +125,7 @@ def test_counts_broadcast_and_keep_their_shape() -> None:
         ("10", 2, 1, "n must be integers"),
         ([[1, 2], [3]], 1, 1, "n must be a rectangular array"),
         ([1, 2], [1, 1, 1], 1, r"n of shape \(2,\) and c of shape \(3,\) do not broadcast"),
-        (MASKED, [1], 1, "n must be a plain array"),
+        (MASKED, [1], 1, "n must hold no masked array"),
     ],
 )
 def test_counts_without_an_estimate_are_refused(
@@ -217,8 +217,10 @@ BAD_REWARDS = [
     ([1.0, "2"], "real numbers; got an array of <U"),
     ([1 + 2j, 0], "array of complex128"),
     (np.array(["2020-01-01"], dtype="datetime64[D]"), "array of datetime64"),
-    ([[1.0, 2.0], [3.0]], "rectangular array of numbers; pad ragged groups"),
-    (MASKED, "rewards must be a plain array"),
+    ([[1.0, 2.0], [3.0]], "rewards must be a rectangular array; pkpo.pad makes one, and its mask"),
+    (MASKED, "rewards must hold no masked array"),
+    ([MASKED, MASKED], "rewards must hold no masked array; give its data, and ~its mask as mask"),
+    ([1.0, np.ma.masked], "rewards must hold no masked array"),
 ]
 
 

@@ -139,6 +139,17 @@ def test_the_interval_stays_within_its_bounds() -> None:
     assert mean_interval([0.0, 0.0, 1.0]).low < 0
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 0.5), (0.5, 1.0), (1.0, 0.0), (math.nan, 1.0), (0.0, math.nan)])
+def test_values_that_leave_their_bounds_are_refused(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"values must be within bounds \(.*\); got 0.0 to 1.0"):
+        mean_interval([0.0, 0.0, 1.0], bounds=bounds)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])
+def test_a_level_of_every_real_type_is_taken_without_a_warning(kind: type) -> None:
+    assert student_t(kind(0.75), 5) == student_t(0.75, 5)
+
+
 def test_means_do_not_overflow_and_spreads_do_not_vanish() -> None:
     found = mean_interval(np.array([1.7e308, 1.7e308, 1.6e308]))
     assert found.value == pytest.approx(1.6666666666666667e308, rel=1e-15)
