@@ -4,6 +4,7 @@ An empty cell is null, but for a text: that is the text of a model that said not
 """
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -26,8 +27,9 @@ def recognises(head: Head) -> bool:
 def read(source: Source) -> Iterator[Completions]:
     """The completions."""
     header = _header(_rows(source))
-    if len(set(header)) < len(header):
-        raise source.error("two columns of the header have the same name", 1)
+    for name, count in Counter(header).items():
+        if name and count > 1:  # columns without a name are a spreadsheet's empty ones
+            raise source.error(f"{count} columns of the header have the name {shown(name)}", 1)
     fields = fields_among(header, source, "CSV")
     return completions(source, lambda: _tables(source, fields))
 

@@ -1,5 +1,6 @@
 """The bytes of a results file: gzipped or not, a path or standard input, and its beginning for recognition."""
 
+import errno
 import gzip
 import io
 import json
@@ -71,6 +72,8 @@ class Source:
         self.name = "standard input" if standard_input else os.fspath(path)
         self._path = Path(path)
         if standard_input:
+            if sys.stdin is None:
+                raise OSError(errno.EBADF, "standard input is closed")
             self._path = self._copy(sys.stdin.buffer)
         else:
             with self._path.open("rb") as stream:

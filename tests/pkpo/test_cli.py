@@ -85,6 +85,11 @@ def test_standard_input_is_a_file_like_any_other(tmp_path: Path) -> None:
     assert values(curve) == pytest.approx(PASS_AT)
 
 
+def test_a_closed_standard_input_is_said_in_a_line() -> None:
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m pkpo curve - <&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "pkpo: -: standard input is closed\n")
+
+
 def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
     path = written(tmp_path, jsonl(rows()))
     many = " ".join([str(path)] * 300)

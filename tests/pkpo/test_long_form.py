@@ -168,7 +168,15 @@ def test_the_line_of_a_csv_row_is_the_one_on_which_it_begins(tmp_path: Path) -> 
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
-    assert "two columns of the header have the same name" in refusal(tmp_path, "problem,passed,passed\na,1,0\n")
+    message = refusal(tmp_path, "problem,passed,passed\na,1,0\n")
+    assert message == ':1: 2 columns of the header have the name "passed"'
+
+
+def test_the_empty_columns_of_a_spreadsheet_mean_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path, "problem,passed,, \na,1,,\nb,0,,\n") == [
+        CompletionRow("a", 0, passed=True),
+        CompletionRow("b", 0, passed=False),
+    ]
 
 
 def test_a_header_alone_is_no_results(tmp_path: Path) -> None:
