@@ -51,9 +51,10 @@ def sloo_minus_one(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale
     """What holding i gains: sum over the k-subsets I that hold i of (max(g_I) - max(g_I without i)) / C(n, k).
 
     Sorted, the running sum of C(m, k - 1) / C(n, k) * (g_(m+1) - g_(m)) over m < i. Unbiased for 1 <= k <= n, n >= 2;
-    never negative at k >= 2, exactly 0 for the k - 1 lowest; each credit within 16 ulp of itself. At k = 1, where the
-    formula has no smaller subset, (g_i - mean of the others) / n, the leave-one-out REINFORCE baseline.
-    Arguments and errors are those of transform.
+    never negative at k >= 2, exactly 0 for the k - 1 lowest; each credit within 16 ulp of itself for rewards up to
+    1e100; beyond, credits below 1e-300 of the largest may lose digits. At k = 1, where the formula has no smaller
+    subset, (g_i - mean of the others) / n, the leave-one-out REINFORCE baseline. Arguments and errors are those of
+    transform.
 
     arXiv:2505.15201v4, Eq. (33).
     """

@@ -39,6 +39,7 @@ missing verdicts (null, an empty cell, or status infrastructure_error) are not f
   error  no curve, but how many there are (the default)
   drop   a problem with fewer than max(k) judged completions leaves the curve at every k
   fail   they count as not passed; for rewards, as --fail-reward
+A status passed, failed, timeout, oom, output_limit or crash is a verdict where the field for it is empty.
 
 examples:
   pkpo curve results.jsonl

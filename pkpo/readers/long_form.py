@@ -144,15 +144,24 @@ def _answer(value: object) -> str | None:
 def _reconciled(
     statuses: list[object], passed: list[bool | None], rewards: list[float | None]
 ) -> tuple[list[str | None], list[bool | None], list[float | None]]:
-    """The three columns, where another tool's statuses are None and what was not judged has no verdict."""
+    """The three columns, where another tool's statuses are None and ours say what passed, as they do over REST."""
     known: list[str | None] = [s if type(s) is str and s in STATUSES else None for s in statuses]
     passed, rewards = passed.copy(), rewards.copy()
     for position, status in enumerate(known):
         if status == UNJUDGED:
             passed[position] = rewards[position] = None
+        elif passed[position] is None:
+            passed[position] = _said_by(status, rewards[position])
         elif (passed[position] and status in FAILURES) or (passed[position] is False and status == "passed"):
             raise Unsound(position, f"passed is {shown(passed[position])}, but status is {shown(status)}")
     return known, passed, rewards
+
+
+def _said_by(status: str | None, reward: float | None) -> bool | None:
+    """Whether a completion of this status passed; a reward that comes with a stop is on the verifier's own scale."""
+    if status in ("passed", "failed"):
+        return status == "passed"
+    return False if status in FAILURES and reward is None else None
 
 
 def _first_line(tables: Iterator[Table], problem: str, sample_index: int) -> int:

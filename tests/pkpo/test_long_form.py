@@ -78,6 +78,26 @@ def test_an_infrastructure_error_is_no_verdict(tmp_path: Path) -> None:
     assert read(tmp_path, jsonl([record])) == [CompletionRow("a", 0, status="infrastructure_error")]
 
 
+@pytest.mark.parametrize(
+    ("status", "reward", "passed"),
+    [
+        ("passed", None, True),
+        ("failed", 0.5, False),
+        ("timeout", None, False),
+        ("crash", 0.25, None),  # the verifier's own scale, as over REST
+        ("scored", 0.25, None),
+        ("completed", None, None),
+    ],
+)
+def test_a_status_says_what_passed_where_nothing_else_does(
+    tmp_path: Path, status: str, reward: float | None, passed: bool | None
+) -> None:
+    records = [{"problem": "a", "passed": None, "reward": reward, "status": status}]
+    for text in (jsonl(records), csv_table(records)):
+        [row] = read(tmp_path, text)
+        assert (row.passed, row.reward) == (passed, reward)
+
+
 def test_another_tools_status_is_left_alone(tmp_path: Path) -> None:
     records = [{"problem": "a", "passed": True, "status": status} for status in ("completed", 200, ["ok"], None)]
     assert [row.status for row in read(tmp_path, jsonl(records))] == [None] * 4
