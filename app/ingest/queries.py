@@ -128,18 +128,19 @@ VERDICTS_TO_HISTORY: Final = text(
     " (evaluation_id, problem_id, sample_index, verifier_id, reward, passed, status, answer, detail)"
     " SELECT evaluation_id, problem_id, sample_index, verifier_id, reward, passed, status, answer, detail FROM replaced"
 )
+# OFFSET 0 keeps the verifier out of the choice of an index: see above.
 DERIVE_STATISTICS: Final = text(
     "INSERT INTO group_statistics AS stored"
     " (evaluation_id, problem_id, verifier_id, n, c, n_rewards, infrastructure_errors, rewards, version)"
-    " SELECT :evaluation_id, problem.id, counted.*, 1 FROM unnest(CAST(:problem_ids AS bigint[])) AS problem (id)"
+    " SELECT :evaluation_id, problem_id, verifier_id, counted.*, 1"
+    " FROM unnest(CAST(:problem_ids AS bigint[]), CAST(:verifier_ids AS bigint[])) AS key (problem_id, verifier_id)"
     " CROSS JOIN LATERAL ("
-    "SELECT verifier_id, count(passed), count(*) FILTER (WHERE passed), count(reward),"
+    "SELECT count(passed), count(*) FILTER (WHERE passed), count(reward),"
     " count(*) FILTER (WHERE status = 'infrastructure_error'),"
     " coalesce(array_agg(reward ORDER BY sample_index) FILTER (WHERE reward IS NOT NULL), '{}')"
-    " FROM verifications WHERE evaluation_id = :evaluation_id AND problem_id = problem.id GROUP BY verifier_id"
-    ") AS counted"
-    " WHERE (problem.id, verifier_id) IN"
-    " (SELECT * FROM unnest(CAST(:touched_problem_ids AS bigint[]), CAST(:touched_verifier_ids AS bigint[])))"
+    " FROM (SELECT verifier_id, sample_index, reward, passed, status FROM verifications"
+    " WHERE evaluation_id = :evaluation_id AND problem_id = key.problem_id OFFSET 0) AS verdict"
+    " WHERE verdict.verifier_id = key.verifier_id) AS counted"
     " ON CONFLICT (evaluation_id, problem_id, verifier_id) DO UPDATE SET n = excluded.n, c = excluded.c,"
     " n_rewards = excluded.n_rewards, infrastructure_errors = excluded.infrastructure_errors,"
     " rewards = excluded.rewards, version = stored.version + 1"
@@ -242,9 +243,8 @@ def add_verdicts(session: Session, rows: Sequence[VerdictRow]) -> None:
     as_jsonb = (row if row.detail is None else (*row[:-1], Jsonb(row.detail, dumps=str)) for row in rows)
     _copy(session, "verifications", VERDICT_COLUMNS, as_jsonb)
     problems, verifiers = zip(*{(row.problem_id, row.verifier_id) for row in rows}, strict=True)
-    touched = {"touched_problem_ids": list(problems), "touched_verifier_ids": list(verifiers)}
-    keys = {"evaluation_id": rows[0].evaluation_id, "problem_ids": list(set(problems))}
-    session.execute(DERIVE_STATISTICS, keys | touched)
+    groups = {"problem_ids": list(problems), "verifier_ids": list(verifiers)}
+    session.execute(DERIVE_STATISTICS, {"evaluation_id": rows[0].evaluation_id, **groups})
 
 
 def _columns(keys: Collection[Sequence[int]]) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from typing import (
 )
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, FailFast, Field, with_config
 from typing_extensions import TypedDict
 
 from app.estimates.schemas import PageQuery
@@ -17,6 +17,7 @@ from app.ingest.canonical import JsonObject, Text
 from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Status, Verdict, VersionedName
 
 MOST_ROWS = 10_000
+MOST_VERDICTS = 100  # on one completion in one request
 
 Int4 = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Int8 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
@@ -93,7 +94,8 @@ class NewCompletion(TypedDict):
     completion_tokens: NotRequired[Int4 | None]
     logprob: NotRequired[Annotated[float | None, Field(description="The sum over the completion's tokens, in nats")]]
     seed: NotRequired[Int8 | None]
-    verifications: NotRequired[list[Verdict]]
+    # One error is enough to name: millions could stand in a body of 25 MiB.
+    verifications: NotRequired[Annotated[list[Verdict], Field(max_length=MOST_VERDICTS), FailFast()]]
 
 
 @with_config(STRICT | {"json_schema_extra": {"examples": [examples.NEW_COMPLETIONS]}})

@@ -45,6 +45,9 @@ ROW = [
     ("seed", "1e3", "/seed"),
     ("verifications", "{}", "/verifications"),
     ("verifications", "[[]]", "/verifications/0"),
+    ("verifications", f"[{'{},' * 1_000_000}{{}}]", "/verifications/0/verifier"),
+    ("verifications", f"[{'[],' * 100}[]]", "/verifications/0"),
+    ("verifications", "[" + '{"verifier": "v", "passed": true},' * 100 + '{"verifier": "v"}]', "/verifications"),
     ("log_prob", "-1", ""),
     ("\\ud800", "-1", ""),
 ]
