@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ def clone(tmp_path: Path) -> Path:
 
 def install(clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The finished `install.sh service`, run with no environment but the one given."""
-    command = [clone / "requirements" / "install.sh", "service"]
+    command = [str(clone / "requirements" / "install.sh"), "service"]
     ours = {"PATH": os.environ["PATH"], **environment}
     return subprocess.run(command, env=ours, cwd="/", capture_output=True, text=True, check=False, timeout=60)
 
