@@ -25,7 +25,7 @@ from tests.app.processes import connect, eventually, free_port, kill
 ROWS, PROBLEMS, BATCH, CLIENTS = 100_000, 500, 250, 8
 BATCHES = ROWS // BATCH
 SENT = BATCHES + BATCHES // 20  # one in twenty twice
-PATIENCE = 60  # seconds
+PATIENCE = 120  # seconds
 KILLS = ("api", "postgres", "api", "backend") * 5
 
 
