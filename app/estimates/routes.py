@@ -45,7 +45,7 @@ router = APIRouter(tags=["estimates"], dependencies=[Depends(_each_parameter_onc
     openapi_extra=ESTIMATE_BODY,
     responses=answers(examples.ESTIMATES, EstimatesResponse),
 )
-def estimate(body: JsonBytes, caller: Reader) -> Response:
+def estimate(caller: Reader, body: JsonBytes) -> Response:
     """pass@k, or another metric, of each problem, and its mean over problems with its interval. Nothing is stored.
 
     Of `n` completions of each problem `c` passed; or `rewards` has those of each problem, in lists of any length.

@@ -40,7 +40,7 @@ NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
     },
     openapi_extra=documented(NEW_EVALUATION),
 )
-def create_evaluation(body: JsonBytes, caller: Writer, session: SessionDep, response: Response) -> EvaluationResponse:
+def create_evaluation(caller: Writer, body: JsonBytes, session: SessionDep, response: Response) -> EvaluationResponse:
     """An evaluation is one checkpoint on one problem set with one sampling configuration.
 
     Run, step, problem set and sampling together are its identity, so asking again answers the same id, with 200. Keys
@@ -78,7 +78,7 @@ def list_completions(
     openapi_extra=documented(NEW_COMPLETIONS),
 )
 def record_completions(
-    evaluation_id: UUID, body: JsonBytes, caller: Writer, session: SessionDep
+    evaluation_id: UUID, caller: Writer, body: JsonBytes, session: SessionDep
 ) -> CompletionsRecorded:
     """Completions with their verdicts are stored all, or none; on disk before the answer.
 
@@ -99,7 +99,7 @@ def record_completions(
     openapi_extra=documented(NEW_VERIFICATIONS),
 )
 def record_verifications(
-    evaluation_id: UUID, body: JsonBytes, caller: Writer, session: SessionDep
+    evaluation_id: UUID, caller: Writer, body: JsonBytes, session: SessionDep
 ) -> VerificationsRecorded:
     """Verdicts are stored all, or none; on disk before the answer.
 

@@ -26,7 +26,7 @@ SMALL = 512 * 1024
     openapi_extra=schemas.REQUEST_BODY,
     responses={200: {"model": schemas.TransformResponse, "content": {"application/json": {"example": schemas.ANSWER}}}},
 )
-async def transform_rewards(body: JsonBytes, caller: Reader) -> Response:
+async def transform_rewards(caller: Reader, body: JsonBytes) -> Response:
     """Each reward's credit, to stand in place of its advantage: nothing may centre credits or scale them by group.
 
     Unbiased for the gradient of max_g@k (of pass@k where rewards are 0 and 1), or of its weighted sum over several k.

@@ -9,6 +9,8 @@ from app.transforms.wire import MOST_REWARDS
 
 TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin"]
 K_RULE = f"an integer from 1 to {MOST_REWARDS}"
+# Reading millions would take seconds, and no request can have work for so many: each k needs as many rewards.
+MOST_WEIGHTS = 4096
 
 
 def _attempts(value: object) -> int | dict[int, float]:
@@ -23,6 +25,8 @@ def _attempts(value: object) -> int | dict[int, float]:
 def _weights(value: dict[str, object]) -> dict[int, float]:
     if not value:
         raise ValueError("weights need at least one k")
+    if len(value) > MOST_WEIGHTS:
+        raise ValueError(f"weights take at most {MOST_WEIGHTS} k")
     weights: dict[int, float] = {}
     for k, weight in value.items():
         if not re.fullmatch("[1-9][0-9]{0,6}", k) or int(k) > MOST_REWARDS:
@@ -43,6 +47,7 @@ Attempts = Annotated[
                 {
                     "type": "object",
                     "minProperties": 1,
+                    "maxProperties": MOST_WEIGHTS,
                     "propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"},
                     "additionalProperties": {"type": "number"},
                 },

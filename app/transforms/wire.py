@@ -11,18 +11,19 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import orjson
-from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from app.errors import MOST_ERRORS, AppError, InvalidRequest
-from app.ingest.body import KeyTwice
+from app.ingest.body import KeyTwice, broken_rules
 
 M = TypeVar("M", bound=BaseModel)
 
 MOST_REWARDS = 4_194_304
 # Each reward and each group costs a bracket or a comma at most: a body with more has more values than are taken.
 MOST_VALUES = 2 * MOST_REWARDS + 1000
+# Several times as many as any route takes. Without it a body could have millions, each with an error of its own.
+MOST_FIELDS = 50
 
 
 class TooManyRewards(AppError):
@@ -59,10 +60,12 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def options_of(model: type[M], fields: dict[str, Any]) -> M:
     """The fields of a body but for its rewards; RequestValidationError where they break a rule of the model."""
+    if len(fields) > MOST_FIELDS:
+        raise InvalidRequest(f"The body has {len(fields)} fields, most of which this route does not take.")
     try:
         return model.model_validate({name: value for name, value in fields.items() if name != "rewards"})
     except ValidationError as error:
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
+        raise broken_rules(error) from None
 
 
 def refuse_key_twice(body: bytes, fields: dict[str, Any]) -> None:

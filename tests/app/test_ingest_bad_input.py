@@ -204,3 +204,13 @@ def test_every_wrong_row_is_counted_and_twenty_are_named(bad_client: httpx.Clien
     answer = bad_client.post(f"{path}/completions", content=body, headers=JSON)
     assert pointers(answer) == [f"/completions/{index}/sample_index" for index in range(20)]
     assert "30 rules" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("unwritten")
+def test_half_a_million_broken_rules_are_counted_and_none_is_named(bad_client: httpx.Client, path: str) -> None:
+    row_of_strangers = "{" + ",".join(f'"{i}": 1' for i in range(50)) + "}"
+    body = '{"completions": [' + ",".join([row_of_strangers] * 10_000) + "]}"
+    answer = bad_client.post(f"{path}/completions", content=body, headers=JSON)
+    assert_refused(answer, 422, "invalid-request")
+    assert "520000 rules" in answer.json()["detail"]
+    assert "errors" not in answer.json()  # as an object each would take a kilobyte

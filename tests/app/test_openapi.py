@@ -143,6 +143,16 @@ def test_a_key_opens_the_calls_of_its_scopes_and_no_others(
                 assert status == 403, f"{method} {path} with {scope}"
 
 
+def test_without_a_key_a_body_is_not_looked_at(client: httpx.Client, session: Session, document: Document) -> None:
+    create_key(session, "laptop", ["read", "write"], None)
+    session.commit()
+    for method, path, operation in operations(document):
+        if "requestBody" in operation:
+            address = path.replace("{evaluation_id}", str(uuid4()))
+            answer = client.request(method, address, content=b"{", headers={"Content-Type": "text/plain"})
+            assert answer.status_code == 401, f"{method} {path}"
+
+
 def status_with(client: httpx.Client, method: str, address: str, keys: dict[Scope, str], scope: Scope | None) -> int:
     headers = {"Authorization": f"Bearer {keys[scope]}"} if scope else {}
     return client.request(method, address, headers=headers, json={} if method == "POST" else None).status_code

@@ -217,6 +217,21 @@ def test_more_k_than_the_work_allows_are_refused(client: httpx.Client) -> None:
     assert "at most 65 k" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/estimates"])
+def test_fields_by_the_hundred_thousand_are_counted_and_none_is_named(client: httpx.Client, path: str) -> None:
+    body = b'{"rewards": [[1]], ' + b",".join(b'"%d": 1' % i for i in range(100_000)) + b"}"
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert_refused(answer, 422, "invalid-request")
+    assert "100001 fields" in answer.json()["detail"]
+    assert "errors" not in answer.json()  # as an object each would take a kilobyte
+
+
+def test_more_weights_than_any_work_needs_are_refused(client: httpx.Client) -> None:
+    answer = post(client, rewards=[[1, 0]], k={str(k): 1.0 for k in range(1, 4098)}, short="zero")
+    assert_refused(answer, 422, "invalid-request")
+    assert answer.json()["errors"] == [{"pointer": "/k", "code": "value_error: weights take at most 4096 k"}]
+
+
 def test_mutated_bodies_are_answered_or_refused(client: httpx.Client) -> None:
     valid = json.dumps({"rewards": REWARDS, "k": {"1": 0.5, "2": 0.5}, "transform": "plugin", "short": "zero"}).encode()
     pieces = [
