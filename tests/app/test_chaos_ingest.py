@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,10 +143,11 @@ class Writers:
 
 
 def is_ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+    with suppress(httpx.TransportError):
+        if client.get("/readyz").status_code == 200:
+            return True
+    time.sleep(0.1)  # those who start need the processor more
+    return False
 
 
 def stored_numbers(url: str) -> set[int]:
