@@ -20,6 +20,7 @@ def test_the_order_weights_are_those_of_figure_2() -> None:
     np.testing.assert_allclose(weights, np.arange(8) / 28, rtol=1e-15)
     assert order_weights(8, 1).tolist() == [2.0**LIFT / 8] * 8
     assert order_weights(8, 8).tolist() == [0] * 7 + [2.0**LIFT]
+    assert not order_weights(8, 2).flags.writeable  # it is the cache's own
 
 
 @named
@@ -56,12 +57,12 @@ def test_sloo_minus_one_is_within_16_ulp_of_each_credit(n: int, k: int) -> None:
     assert (np.abs(credits - expected) <= 15 * np.spacing(expected)).all()
 
 
-def test_credits_far_below_the_weights_of_float64_are_right() -> None:
+@pytest.mark.parametrize("exponent", [0, 320])  # rewards up to 4000 and to 1e100
+def test_credits_far_below_the_weights_of_float64_are_right(exponent: int) -> None:
     n, k = 4000, 2000  # the smallest weight is 1e-1203
-    ranked = list(range(n))
-    numerators, denominator = sloo_minus_one_exactly(ranked, k)
-    expected = np.array([numerator / denominator for numerator in numerators])
-    credits = pkpo.sloo_minus_one(ranked, k)
+    numerators, denominator = sloo_minus_one_exactly(list(range(n)), k)
+    expected = np.array([(numerator << exponent) / denominator for numerator in numerators])
+    credits = pkpo.sloo_minus_one(np.ldexp(np.arange(n), exponent), k)
     assert (np.abs(credits - expected) <= 16 * np.spacing(expected)).all()
     assert 0 < credits[credits > 0].min() < 1e-320
 
@@ -106,6 +107,7 @@ def test_rewards_near_the_ends_of_float64_survive(name: str) -> None:
         np.testing.assert_allclose(both[0], credits * 2.0**1020, rtol=1e-15)
     largest = 1.7e308
     assert pkpo.sloo_minus_one([-largest, 0.0, largest], 3).tolist() == [0.0, 0.0, largest]
+    assert pkpo.s([-largest, -largest, -largest / 2], 3).tolist() == [-largest / 2] * 3
 
 
 def test_credits_beyond_float64_are_refused() -> None:

@@ -116,8 +116,8 @@ def test_a_masked_entry_may_hold_anything() -> None:
 
 
 def test_the_k_of_a_curve_ascend_once_each() -> None:
-    n, c = [10, 12], [3, 4]
-    assert PassAtKCurve.from_counts(n, c, [5, 1, 5]).k.tolist() == [1, 5]
+    n, c = [80, 90], [3, 4]
+    assert PassAtKCurve.from_counts(n, c, [64, 33, 1, 64]).k.tolist() == [1, 33, 64]
     assert PassAtKCurve.from_counts(n, c, np.array([2, 1])).k.tolist() == [1, 2]  # type: ignore[arg-type]
     assert PassAtKCurve.from_counts(n, c, 3).k.tolist() == [3]
 

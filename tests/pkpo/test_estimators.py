@@ -109,7 +109,7 @@ def test_counts_broadcast_and_keep_their_shape() -> None:
         (10, 3, math.nan, "k must be an integer; got nan"),
         (10, 3, "1", "k must be an integer; got '1'"),
         (10, 11, 1, r"c must be in \[0, n\]; got c=11, n=10"),
-        ([10, 10], [1, 12], 1, r"c=12, n=10 at index \(1,\)"),
+        ([10, 10], [10, 12], 1, r"c=12, n=10 at index \(1,\)"),
         (10, -1, 1, r"c must be in \[0, 2147483647\]; got -1"),
         (-10, 1, 1, r"n must be in \[0, 2147483647\]; got -10"),
         (2**31, 1, 1, "got 2147483648"),
@@ -196,6 +196,7 @@ def test_a_mask_means_leaving_the_completions_out(ragged: list[list[float]], ran
 def test_rewards_near_the_ends_of_float64_survive() -> None:
     big, tiny = 1.7e308, 5e-324
     assert max_at_k([-big, big], 1) == 0
+    assert max_at_k([-big, -big, -big / 2], 1) == pytest.approx(-big / 1.2, rel=1e-15)
     assert max_at_k([big, big, -big], 2) == pytest.approx(big, rel=1e-15)
     assert max_at_k([big] * 5, 3) == big
     assert max_at_k([0.0, tiny], 2) == tiny

@@ -96,6 +96,8 @@ def test_a_status_says_what_passed_where_nothing_else_does(
     for text in (jsonl(records), csv_table(records)):
         [row] = read(tmp_path, text)
         assert (row.passed, row.reward) == (passed, reward)
+    alone = {"problem": "a", "reward": 0.5, "status": "failed"}
+    assert read(tmp_path, jsonl([alone])) == [CompletionRow("a", 0, None, False, 0.5, "failed")]
 
 
 def test_another_tools_status_is_left_alone(tmp_path: Path) -> None:
