@@ -68,7 +68,15 @@ class VerifierNeeded:
     verifiers: tuple[str, ...]
 
 
-Outcome: TypeAlias = PassAtKCurve | CompletionsMissing | NoVerdict | VerifierNeeded
+@dataclass(frozen=True)
+class TooMuchWork:
+    """No number: it would take more time or memory than the service gives to one reader."""
+
+    reason: str
+    """How much more, a sentence."""
+
+
+Outcome: TypeAlias = PassAtKCurve | CompletionsMissing | NoVerdict | VerifierNeeded | TooMuchWork
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self, cast
+from math import nan
+from typing import Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.estimates.errors import CompletionsMissing, CountsOnly, FailRewardNeeded, KExceedsN, NoPassed
+from app.estimates.errors import CompletionsMissing, CountsOnly, FailRewardNeeded, KExceedsN, NoPassed, TooMuchWork
 from app.estimates.schemas import REWARD_METRICS, CurveQuery
-from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric
+from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric, default_ks
+
+# Of a fifth of a microsecond each: two seconds.
+MOST_STEPS: Final = 8_388_608
+# Rewards lie in an array of problems by the largest n. So many places, with what is computed of them, take a gigabyte.
+MOST_PLACES: Final = 33_554_432
 
 Counts = NDArray[np.int64]
 Rewards = Sequence[NDArray[np.float64]]
@@ -67,6 +73,7 @@ class _Graded:
     n: Counts
     c: Counts
     rewards: Rewards | None
+    fail_reward: float = nan  # of those of the n that have none
 
 
 def evaluation_curve(statistics: Statistics, design: Design, verifier: str, query: CurveQuery) -> EvaluationCurve:
@@ -120,20 +127,39 @@ def _missing_as_failed(statistics: Statistics, wanted: Counts, query: CurveQuery
         return _Graded(wanted, statistics.c, None)
     if query.fail_reward is None:
         raise FailRewardNeeded(query.metric)
-    filled = [
-        np.concatenate([rewards, np.full(n - len(rewards), query.fail_reward)])
-        for rewards, n in zip(statistics.rewards, wanted, strict=True)
-    ]
-    return _Graded(wanted, statistics.c, filled)
+    return _Graded(wanted, statistics.c, statistics.rewards, query.fail_reward)
 
 
 def _drawn(graded: _Graded, query: CurveQuery) -> PassAtKCurve:
     if graded.rewards is None:
         count_metric = cast(CountMetric, query.metric)
         return PassAtKCurve.from_counts(graded.n, graded.c, query.k, metric=count_metric, level=query.level)
-    rewards, mask = padded(np.concatenate(graded.rewards), np.array([len(each) for each in graded.rewards]))
+    ks = query.k or default_ks(int(graded.n.min()))
+    rewards, mask = _laid_out(graded.n, graded.rewards, graded.fail_reward, len(ks))
     metric = cast(RewardMetric, query.metric)
-    return PassAtKCurve.from_rewards(rewards, query.k, metric=metric, mask=mask, level=query.level)
+    return PassAtKCurve.from_rewards(rewards, ks, metric=metric, mask=mask, level=query.level)
+
+
+def _laid_out(
+    n: Counts, rewards: Rewards, fail_reward: float, ks: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The n rewards of each problem as rows, and which of their entries are there.
+
+    TooMuchWork before they are made: n may be declared as 2^31 - 1, and missing=fail makes up for what was not sent.
+    """
+    refuse_long_work(ks * int(np.unique(n).sum()))  # the weights at each k, once for every n that occurs
+    refuse_long_work(len(n) * int(n.max()), MOST_PLACES)
+    given = np.array([len(each) for each in rewards])
+    mask = np.arange(n.max()) < n[:, None]
+    rows = np.where(mask, fail_reward, 0.0)
+    rows[np.arange(n.max()) < given[:, None]] = np.concatenate(rewards)
+    return rows, mask
+
+
+def refuse_long_work(steps: int, most: int = MOST_STEPS) -> None:
+    """Raise TooMuchWork where it would take more steps than one request may."""
+    if steps > most:
+        raise TooMuchWork(steps, most)
 
 
 def padded(rewards: NDArray[np.float64], sizes: Counts) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

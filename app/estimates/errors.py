@@ -159,11 +159,12 @@ class ProblemSetNotFound(NotFound):
 
 
 class TooMuchWork(AppError):
-    """Estimates that would keep the server busy for longer than anybody waits."""
+    """Estimates that would keep the server busy for longer than anybody waits, or take more memory than it has."""
 
-    status, type = 413, "too-much-work"
+    status, type = 422, "too-much-work"
 
     def __init__(self, steps: int, most: int) -> None:
         super().__init__(
-            f"These estimates take {steps} steps, and one request at most {most}: send fewer problems, or fewer k."
+            f"These estimates take {steps} steps, and one request at most {most}: fewer problems, completions or k "
+            "take fewer."
         )

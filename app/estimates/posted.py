@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import MOST_ERRORS, InvalidRequest
-from app.estimates.curves import Counts, padded
-from app.estimates.errors import KExceedsN, TooMuchWork
+from app.estimates.curves import Counts, padded, refuse_long_work
+from app.estimates.errors import KExceedsN
 from app.estimates.schemas import REWARD_METRICS, EstimateFields
 from app.transforms.wire import groups_of, json_object, options_of, refuse_key_twice
 from pkpo.curves import CountMetric, PassAtKCurve, default_ks
 from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
 
-# Counts take up to min(c, k) steps of a fifth of a microsecond at each k, once for every (n, c) that occurs; rewards as
-# many as there are. Rewards are also padded to the largest group, in so many places.
-MOST_STEPS: Final = 8_388_608
 FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_k": pass_hat_k}
 FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
 
@@ -50,7 +47,8 @@ def _from_counts(options: EstimateFields) -> Estimates:
     n, c = _counts(options)
     ks = _ks(metric, options.k, int(n.min()))
     fewer = np.unique(np.stack([n, n - c if metric == "pass_hat_k" else c]), axis=1)[1]
-    _refuse_long_work(sum(int(np.minimum(fewer, k).sum()) + len(n) for k in ks))
+    # Counts take up to min(c, k) steps at each k, once for every (n, c) that occurs.
+    refuse_long_work(sum(int(np.minimum(fewer, k).sum()) + len(n) for k in ks))
     curve = PassAtKCurve.from_counts(n, c, ks, metric=cast(CountMetric, metric), level=options.level)
     return Estimates(curve, tuple(FROM_COUNTS[metric](n, c, point.k) for point in curve.points))
 
@@ -75,7 +73,8 @@ def _from_rewards(rewards: object, options: EstimateFields) -> Estimates:
             "Leave missing rewards out: each problem is estimated from those it has.", [("/rewards", "null")]
         )
     ks = _ks(metric, options.k, int(groups.sizes.min()))
-    _refuse_long_work(max(len(groups.rewards) * len(ks), len(groups.sizes) * int(groups.sizes.max())))
+    # Rewards are padded to the largest group, in so many places.
+    refuse_long_work(max(len(groups.rewards) * len(ks), len(groups.sizes) * int(groups.sizes.max())))
     rows, mask = padded(groups.rewards, groups.sizes)
     curve = PassAtKCurve.from_rewards(rows, ks, metric=metric, mask=mask, level=options.level)
     return Estimates(curve, tuple(FROM_REWARDS[metric](rows, point.k, mask) for point in curve.points))
@@ -87,8 +86,3 @@ def _ks(metric: str, wanted: Sequence[int] | None, n_min: int) -> Sequence[int]:
     if wanted and max(wanted) > n_min:
         raise KExceedsN(metric, max(wanted), n_min, "/k")
     return wanted or default_ks(n_min)
-
-
-def _refuse_long_work(steps: int) -> None:
-    if steps > MOST_STEPS:
-        raise TooMuchWork(steps, MOST_STEPS)

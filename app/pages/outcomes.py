@@ -5,7 +5,7 @@ from app.estimates import errors
 from app.estimates.curves import EvaluationCurve
 from app.models import Evaluation
 from dashboards.numerals import count
-from dashboards.pages import CompletionsMissing, NoVerdict, Outcome, VerifierNeeded
+from dashboards.pages import CompletionsMissing, NoVerdict, Outcome, TooMuchWork, VerifierNeeded
 
 
 def shown(outcome: EvaluationCurve | AppError) -> Outcome:
@@ -25,6 +25,8 @@ def shown(outcome: EvaluationCurve | AppError) -> Outcome:
             return NoVerdict(outcome.completions)
         case errors.VerifierNeeded():
             return VerifierNeeded(outcome.verifiers)
+        case errors.TooMuchWork():
+            return TooMuchWork(str(outcome))
         case _:
             raise outcome
 

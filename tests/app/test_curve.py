@@ -210,6 +210,14 @@ def test_fail_needs_to_know_the_reward_of_a_failure(client: httpx.Client, ragged
     assert answer["points"] == points_of(PassAtKCurve.from_rewards(filled))
 
 
+@pytest.mark.parametrize("n", [1_000_000, 2**31 - 1])
+def test_what_is_missing_is_made_up_for_only_where_it_fits_in_memory(client: httpx.Client, n: int) -> None:
+    evaluation = create_evaluation(client, n=n)
+    record(client, evaluation, {"sample_0": [0.5]})
+    filled = "missing=fail&metric=max_at_k&fail_reward=0"
+    assert_refused(curve(client, evaluation, filled), 422, "too-much-work")
+
+
 def test_drop_works_on_rewards(client: httpx.Client, ragged: str) -> None:
     answer = curve(client, ragged, "missing=drop&metric=max_at_k&k=2").raise_for_status().json()
     assert answer["points"] == points_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
@@ -230,6 +230,21 @@ def test_rewards_without_a_verdict_are_shown_as_max_at_k(client: httpx.Client) -
     rows = table(client, f"{address}/problems.csv")
     shown_of = [(row["c"], row["mean_reward"], row["max_at_3"]) for row in rows]
     assert shown_of == [("", "0.5", "2.0"), ("", str(4 / 3), "3.0")]
+
+
+def test_one_run_too_large_to_estimate_leaves_the_others_their_page(client: httpx.Client, session: Session) -> None:
+    graded(client)
+    evaluation = create_evaluation(client, run="six-hundred-thousand")
+    record(client, evaluation, {"a": [0.5]})
+    session.execute(text("UPDATE evaluation_problems SET completions = 600000 WHERE completions = 1"))
+    larger = "UPDATE group_statistics SET n_rewards = 600000, rewards = array_fill(rewards[1], ARRAY[600000])"
+    session.execute(text(f"{larger} WHERE n_rewards = 1"))
+    session.commit()
+    assert "six-hundred-thousand 0 cruxeval" in (home := page(client, "/").text)
+    assert "too much to estimate here" in home
+    assert "codellama-7b" in home
+    shown = page(client, f"/evaluations/{evaluation}").text
+    assert "These estimates take 12600000 steps, and one request at most 8388608" in shown
 
 
 def test_an_estimate_that_is_not_unbiased_says_why(client: httpx.Client) -> None:

@@ -16,6 +16,7 @@ from dashboards.pages import (
     ProblemTable,
     RunRow,
     SolveCounts,
+    TooMuchWork,
     VerifierNeeded,
     render_error,
     render_evaluation,
@@ -62,6 +63,7 @@ def test_a_run_without_a_number_says_what_there_is_instead() -> None:
     assert "312 of 8,800 completions missing" in home(run_row("llama", MISSING)).text
     assert "880 completions, no verdict yet" in home(run_row("o1-mini", NoVerdict(880))).text
     assert "2 verifiers: choose one" in home(run_row("graded", VerifierNeeded(("base@1", "plus@1")))).text
+    assert "too much to estimate here" in home(run_row("millions", TooMuchWork("It takes too long."))).text
     assert "no evaluation yet" in home(RunRow("fresh", None)).text
 
 
