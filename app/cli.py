@@ -72,20 +72,17 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
 
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    from app.embedded_postgres import EmbeddedPostgresError
+    from app.supervisor import serve_embedded, serve_external
+
     settings = _settings()
-    if settings.database_url is None:
-        from app.embedded_postgres import EmbeddedPostgresError
-        from app.supervisor import serve_embedded
-
-        try:
-            return serve_embedded(settings.data_dir, settings.host, settings.port, prepare=_prepare)
-        except EmbeddedPostgresError as error:
-            raise CommandError(str(error)) from error
-    import uvicorn
-
-    _prepare(settings.database_url.get_secret_value())
-    uvicorn.run("app.main:create_app", factory=True, host=settings.host, port=settings.port, log_level="warning")
-    return 0
+    try:
+        if settings.database_url is None:
+            return serve_embedded(settings.data_dir, settings.host, settings.port, _prepare)
+        url = settings.database_url.get_secret_value()
+        return serve_external(url, _database_name(url), settings.host, settings.port, _prepare)
+    except EmbeddedPostgresError as error:
+        raise CommandError(str(error)) from error
 
 
 def run_migrate(arguments: argparse.Namespace) -> int:
@@ -147,6 +144,17 @@ def _settings() -> "Settings":
     except ValidationError as error:
         wrong = (f"PKPO_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
         raise CommandError("; ".join(wrong)) from error
+
+
+def _database_name(url: str) -> str:
+    """What a person calls the database at a URL: no user, no password."""
+    from app.db import UnsuitableDatabase, make_engine
+
+    try:
+        target = make_engine(url).url
+    except UnsuitableDatabase as error:
+        raise CommandError(str(error)) from error
+    return f"the database {target.database} at {target.host}"
 
 
 def _prepare(url: str) -> None:

@@ -13,7 +13,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """What an operator can choose, each by the environment variable `PKPO_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="PKPO_", extra="ignore")
+    # A variable that is empty is one that is not set: compose files and shells can say it no other way.
+    model_config = SettingsConfigDict(env_prefix="PKPO_", env_ignore_empty=True, extra="ignore")
 
     database_url: SecretStr | None = Field(
         default=None, description="Any Postgres >= 15; without it the embedded one is started in data_dir"

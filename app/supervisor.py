@@ -1,6 +1,7 @@
-"""`pkpo serve` on the embedded Postgres: starts it and the API, starts anew what dies, and stops both when told to."""
+"""`pkpo serve`: starts the API, and the embedded Postgres where that is used; starts what dies anew; stops them."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -48,15 +49,36 @@ def serve_embedded(
     """
     _refuse_taken_address(host, port)
     with StopSignals() as stop:
-        _say("Starting Postgres.")
-        with EmbeddedPostgres(data_dir) as postgres:
-            prepare(postgres.url)
-            folder = postgres.folder
-            environment = {"PKPO_DATABASE_URL": postgres.url, "PKPO_DATA_DIR": str(folder.path), "PKPO_HOST": host}
-            command = [*api_command, "--host", host, "--port", str(port)]
-            with Api(command, {**os.environ, **environment, "PKPO_PORT": str(port)}, folder.api_log, host, port) as api:
-                _watch(postgres, api, stop)
+        postgres = EmbeddedPostgres(data_dir)
+        folder = postgres.folder
+        _say("Starting Postgres." if folder.is_filled() else f"Creating the database in {folder.path}.")
+        with postgres:
+
+            def tend() -> None:
+                if not postgres.is_running():
+                    _revive(postgres, stop)
+                bound_log(folder.postgres_log)
+                bound_log(folder.api_log)
+
+            settings = {"PKPO_DATABASE_URL": postgres.url, "PKPO_DATA_DIR": str(folder.path)}
+            api = Api(api_command, settings, folder.api_log, host, port)
+            _serve(api, stop, lambda: prepare(postgres.url), str(folder.path), tend)
         _say(f"Stopped. The data stays in {folder.path}.")
+    return 0
+
+
+def serve_external(
+    url: str, name: str, host: str, port: int, prepare: Callable[[str], None], api_command: Sequence[str] = API
+) -> int:
+    """0 after SIGINT, SIGTERM or SIGHUP, when the API on the database at the URL, called by the name, has stopped.
+
+    Nothing is written to disk; what the API says goes to standard error. The rest is as in `serve_embedded`.
+    """
+    _refuse_taken_address(host, port)
+    with StopSignals() as stop:
+        api = Api(api_command, {"PKPO_DATABASE_URL": url}, None, host, port)
+        _serve(api, stop, lambda: prepare(url), name, lambda: None)
+        _say(f"Stopped. The data stays in {name}.")
     return 0
 
 
@@ -67,14 +89,22 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.received = False
+        self._noted = False
+        self._terminal: Terminal | None = None
         self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def received(self) -> bool:
+        """Whether it is time to stop."""
+        return self._noted or (self._terminal is not None and self._terminal.was_closed())
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup asked for that
             self._before[number] = signal.signal(number, self._note)
+        if signal.SIGHUP in self._before and sys.stdin is not None and sys.stdin.isatty():
+            self._terminal = Terminal(sys.stdin.fileno())
         return self
 
     def __exit__(
@@ -84,16 +114,43 @@ class StopSignals:
             signal.signal(number, before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
+        self._noted = True
+
+
+class Terminal:
+    """A terminal in whose foreground we may run.
+
+    The system sends SIGHUP only to the process that leads its session. Mostly a shell, which passes it on; but after
+    `ssh -t host make run` it is make, which waits for us instead.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, 0)
+        self._in_foreground = False
+
+    def was_closed(self) -> bool:
+        """Whether it has gone, and we were in its foreground when last it was there."""
+        if any(events & select.POLLHUP for _, events in self._poll.poll(0)):
+            return self._in_foreground
+        try:
+            self._in_foreground = os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            self._in_foreground = False  # it is not the one that controls us
+        return False
 
 
 class Api:
     """The process that serves the API; `tend`, called often, keeps it alive."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, host: str, port: int) -> None:
+    def __init__(
+        self, command: Sequence[str], settings: Mapping[str, str], log: Path | None, host: str, port: int
+    ) -> None:
+        command = [*command, "--host", host, "--port", str(port)]
         self._command = child_process.tied_to_us(command, signal.SIGKILL)
-        self._environment = environment
-        self._log = log
+        self._environment = {**os.environ, **settings, "PKPO_HOST": host, "PKPO_PORT": str(port)}
+        self._log = log  # None: standard error
         self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
@@ -131,8 +188,11 @@ class Api:
         return True
 
     def _start(self) -> None:
-        with explained(self._log.parent), open_log(self._log) as log:
-            self._process = child_process.spawn(self._command, self._environment, log)
+        if self._log is None:
+            self._process = child_process.spawn(self._command, self._environment, sys.stderr)
+        else:
+            with explained(self._log.parent), open_log(self._log) as log:
+                self._process = child_process.spawn(self._command, self._environment, log)
         self._started, self._answered = time.monotonic(), False
 
     def _mourn(self, status: int) -> None:
@@ -141,9 +201,9 @@ class Api:
         if not self._answered:
             self._early_deaths += 1
         if self._early_deaths == MOST_EARLY_DEATHS:
+            said = f"the end of {self._log}:\n{last_lines(self._log)}" if self._log else "it says why above"
             raise CannotServe(
-                f"the API died {MOST_EARLY_DEATHS} times before it answered; the last time it {cause}; "
-                f"the end of {self._log}:\n{last_lines(self._log)}"
+                f"the API died {MOST_EARLY_DEATHS} times before it answered; the last time it {cause}; {said}"
             )
         now = time.monotonic()
         self._short_lives = self._short_lives + 1 if now - self._started < SHORT_LIFE else 0
@@ -162,16 +222,19 @@ class Api:
             connection.close()
 
 
-def _watch(postgres: EmbeddedPostgres, api: Api, stop: StopSignals) -> None:
-    where = f"data in {postgres.folder.path}; Ctrl-C stops it"
-    while not stop.received:
-        if not postgres.is_running():
-            _revive(postgres, stop)
-        if api.tend():
-            _say(f"pkpo is at {api.address}  ({where})")
-        bound_log(postgres.folder.postgres_log)
-        bound_log(postgres.folder.api_log)
-        time.sleep(POLL)
+def _serve(
+    api: Api, stop: StopSignals, prepare: Callable[[], None], data: str, tend_database: Callable[[], None]
+) -> None:
+    """Serves until told to stop."""
+    _say("Preparing the database.")
+    prepare()
+    _say("Starting the API.")
+    with api:
+        while not stop.received:
+            tend_database()
+            if api.tend():
+                _say(f"pkpo is at {api.address}  (data in {data}; Ctrl-C stops it)")
+            time.sleep(POLL)
 
 
 def _revive(postgres: EmbeddedPostgres, stop: StopSignals) -> None:

@@ -27,7 +27,7 @@ def tied_to_us(command: Sequence[str], death_signal: signal.Signals) -> list[str
 
 
 def spawn(
-    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes], folder: str | None = None
+    command: Sequence[str], environment: Mapping[str, str], log: IO[AnyStr], folder: str | None = None
 ) -> subprocess.Popen[bytes]:
     """The started program, in a session of its own so that a Ctrl-C at the terminal reaches only us."""
     return subprocess.Popen(

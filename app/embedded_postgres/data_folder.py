@@ -36,6 +36,10 @@ class DataFolder:
         self._url_file = self.path / "database-url"
         self._lock: IO[str] | None = None
 
+    def is_filled(self) -> bool:
+        """Whether a cluster is there to be seen."""
+        return os.path.exists(self.cluster)  # Path.exists raises where it may not look
+
     def hold(self) -> None:
         """Makes the folder where it is missing, and keeps every other launcher out until `release` or our death."""
         if self.path.exists() and not self.path.is_dir():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app.config import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = re.compile(r"pkpo_[A-Za-z0-9_-]{43}")
 
@@ -84,6 +86,12 @@ def test_other_machines_are_not_served_without_a_key(pkpo: Pkpo, tmp_path: Path)
 )
 def test_settings_that_cannot_be_used_are_said_in_a_line(pkpo: Pkpo, settings: dict[str, str], said: str) -> None:
     assert said in failed(pkpo("serve", **settings))
+
+
+def test_a_setting_that_is_empty_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PKPO_DATABASE_URL", "PKPO_DATA_DIR", "PKPO_HOST", "PKPO_PORT", "PKPO_ALLOWED_HOSTS"):
+        monkeypatch.setenv(name, "")
+    assert Settings() == Settings.model_construct()
 
 
 def test_migrate_can_be_repeated(pkpo: Pkpo, empty_database_url: str) -> None:

@@ -45,6 +45,12 @@ try:
 except EmbeddedPostgresError as error:
     sys.exit(str(error))
 """
+# Like make, it is told of a closed terminal and tells nobody.
+WAITING_LEADER = """
+import signal, subprocess, sys
+signal.signal(signal.SIGHUP, lambda number, frame: None)
+sys.exit(subprocess.call(sys.argv[1:]))
+"""
 # Starts in a tenth of the time of the API, and like it answers and heeds signals.
 SMALL_API = (
     sys.executable,
@@ -218,6 +224,24 @@ def test_ctrl_c_at_a_terminal_leaves_no_process(tmp_path: Path) -> None:
     assert "database system is shut down" in (tmp_path / "postgres.log").read_text()
 
 
+def test_a_terminal_that_closes_leaves_no_process_even_where_a_waiting_program_leads_its_session(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    serve = [sys.executable, "-c", SERVE, str(tmp_path), "127.0.0.1", str(port), json.dumps(SMALL_API)]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", WAITING_LEADER, *serve])
+    try:
+        read_until(terminal, b"Ctrl-C stops it")
+        os.close(terminal)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    assert not inhabitants(tmp_path)
+
+
 def read_until(terminal: int, words: bytes) -> None:
     said = b""
     while words not in said:
@@ -265,3 +289,33 @@ def test_two_services_run_at_the_same_time(tmp_path: Path) -> None:
             running.says("pkpo is at")
             remember(running, problems)
         assert (remembered(one), remembered(two)) == (8, 3)
+
+
+def test_a_database_of_somebody_elses_is_served_the_same_way_and_nothing_is_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {"PKPO_DATABASE_URL": database_url, "PKPO_PORT": str(port), "PKPO_DATA_DIR": str(tmp_path / "data")}
+    with program(sys.executable, "-m", "pkpo", "serve", environment=environment) as process:
+        running = Service(process, tmp_path, port)
+        name = database_url.rpartition("/")[2]
+        assert f"http://127.0.0.1:{port}  (data in the database {name} at 127.0.0.1; " in running.says("pkpo is at")
+        kill(running.api)
+        running.says("The API was killed by SIGKILL; starting it again.")
+        running.says("pkpo is at")
+        assert running.is_ready()
+        api = running.api
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+        assert (process.returncode, output) == (0, f"Stopped. The data stays in the database {name} at 127.0.0.1.\n")
+        assert not lives(api), errors
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_step_of_the_first_start_is_said(tmp_path: Path) -> None:
+    with service(tmp_path / "data") as running:
+        assert running.process.stdout is not None
+        said = [running.process.stdout.readline() for _ in range(4)]
+    steps = [f"Creating the database in {tmp_path / 'data'}.", "Preparing the database.", "Starting the API."]
+    assert [line.strip() for line in said[:3]] == steps
+    assert said[3].startswith("pkpo is at")
