@@ -1,11 +1,13 @@
 """Routes that read: curves, problems, what is missing, runs."""
 
+import hashlib
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.security import Reader
+from app.body import JsonBytes
 from app.db import SessionDep
 from app.errors import InvalidRequest
 from app.estimates import examples, posted, runs, service
@@ -23,7 +25,6 @@ from app.estimates.responses import (
     RunsResponse,
 )
 from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, PageQuery, ProblemsQuery, RunCurvesQuery
-from app.ingest.body import JsonBytes
 from app.ingest.schemas import Name
 
 SEVERAL = ("k",)
@@ -34,6 +35,16 @@ def _each_parameter_once(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items() if name not in SEVERAL]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidRequest("Only k may be given several times.", [("query", f"{len(repeated)} given more than once")])
+
+
+def _unless_known(request: Request, body: bytes) -> Response:
+    """The answer with its ETag; 304 where the client has it already."""
+    tag = f'"{hashlib.sha256(body).hexdigest()}"'
+    known = ",".join(request.headers.getlist("if-none-match")).split(",")
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if any(each.strip().removeprefix("W/") in (tag, "*") for each in known):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 router = APIRouter(tags=["estimates"], dependencies=[Depends(_each_parameter_once)])
@@ -56,18 +67,19 @@ def estimate(caller: Reader, body: JsonBytes) -> Response:
 @router.get(
     "/v1/evaluations/{evaluation_id}/curve",
     summary="The curve of an evaluation",
-    responses=answers(examples.CURVE),
+    responses=answers(examples.CURVE, CurveResponse) | {304: {"description": "As it was when its ETag was given"}},
 )
 def read_curve(
-    evaluation_id: UUID, query: Annotated[CurveQuery, Query()], caller: Reader, session: SessionDep
-) -> CurveResponse:
+    evaluation_id: UUID, query: Annotated[CurveQuery, Query()], caller: Reader, session: SessionDep, request: Request
+) -> Response:
     """pass@k, or another metric, averaged over the problems of an evaluation, with its interval.
 
     Problems are taken as a sample. All k are over the same problems, so that pass@k never falls as k grows. A k beyond
     the smallest n is refused: no unbiased estimate exists. So is a curve with completions missing, unless `missing`
-    says otherwise.
+    says otherwise. The answer has an ETag: sent back as If-None-Match, it is answered by 304 until the curve changes.
     """
-    return CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
+    curve = CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
+    return _unless_known(request, curve.model_dump_json().encode())
 
 
 @router.get(

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from app.auth.security import Reader, Writer
+from app.body import JsonBytes, documented, parse
 from app.db import SessionDep
 from app.ingest import evaluations, examples, service, stored
-from app.ingest.body import JsonBytes, documented, parse
 from app.ingest.examples import answered
 from app.ingest.schemas import (
     CompletionsQuery,

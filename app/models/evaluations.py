@@ -172,7 +172,6 @@ class Verification(_Verdict, Base):
         return (
             *_Verdict.__table_args__,
             ForeignKeyConstraint(completion, [f"completions.{column}" for column in completion], ondelete="CASCADE"),
-            Index(None, "verifier_id", "evaluation_id"),
             Index(None, "job_id", postgresql_where=sql("job_id IS NOT NULL")),
         )
 

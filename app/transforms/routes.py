@@ -9,8 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
 from app.auth.security import Reader
+from app.body import JsonBytes
 from app.errors import InvalidRequest
-from app.ingest.body import JsonBytes
 from app.transforms import schemas, service, wire
 
 router = APIRouter(tags=["transforms"])

@@ -14,8 +14,8 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from app.body import KeyTwice, broken_rules
 from app.errors import MOST_ERRORS, AppError, InvalidRequest
-from app.ingest.body import KeyTwice, broken_rules
 
 M = TypeVar("M", bound=BaseModel)
 

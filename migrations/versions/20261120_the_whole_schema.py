@@ -470,18 +470,11 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("job_id IS NOT NULL"),
     )
-    op.create_index(
-        op.f("ix_verifications_verifier_id_evaluation_id"),
-        "verifications",
-        ["verifier_id", "evaluation_id"],
-        unique=False,
-    )
     op.execute("INSERT INTO projects (name) VALUES ('default')")
     store_texts_for_speed()
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_verifications_verifier_id_evaluation_id"), table_name="verifications")
     op.drop_index(
         op.f("ix_verifications_job_id"), table_name="verifications", postgresql_where=sa.text("job_id IS NOT NULL")
     )
