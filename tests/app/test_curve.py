@@ -1,5 +1,6 @@
 """GET /v1/evaluations/{id}/curve: the library's numbers for what is stored, or the reason why there are none."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -190,6 +191,25 @@ def test_drop_leaves_problems_with_too_few_out_of_the_whole_curve(
 def test_drop_keeps_every_graded_problem_where_no_k_is_named(client: httpx.Client, ragged: str) -> None:
     answer = curve(client, ragged, "missing=drop").raise_for_status().json()
     assert ([point["k"] for point in answer["points"]], answer["problems_used"]) == ([1], 3)
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
+def test_a_curve_that_the_client_has_is_not_sent_again(client: httpx.Client, solved: str, form: str) -> None:
+    tag = curve(client, solved).raise_for_status().headers["etag"]
+    assert re.fullmatch('"[0-9a-f]{64}"', tag)
+    again = client.get(f"/v1/evaluations/{solved}/curve", headers={"If-None-Match": form.format(tag)})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+
+
+def test_a_curve_that_changed_has_another_etag(client: httpx.Client) -> None:
+    evaluation = create_evaluation(client)
+    record(client, evaluation, {"sample_0": [True], "sample_1": [True]})
+    tag = curve(client, evaluation).headers["etag"]
+    replaced = {"problem": "sample_1", "sample_index": 0, "verifier": "exact-match", "passed": False}
+    client.post(f"/v1/evaluations/{evaluation}/verifications", json={"verifications": [replaced]}).raise_for_status()
+    answer = client.get(f"/v1/evaluations/{evaluation}/curve", headers={"If-None-Match": tag}).raise_for_status()
+    assert answer.headers["etag"] != tag
+    assert values_of(answer) == [0.5]
 
 
 def test_drop_that_would_leave_no_problem_is_refused(client: httpx.Client, ragged: str) -> None:
