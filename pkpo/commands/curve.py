@@ -37,7 +37,7 @@ formats, recognised by content, gzipped or not:
 
 missing verdicts (null, an empty cell, or status infrastructure_error) are not failures. --missing says what they are:
   error  no curve, but how many there are (the default)
-  drop   a problem with fewer than max(k) judged completions leaves the curve at every k
+  drop   a problem with fewer judged completions than the largest k asked for, or with none, leaves the whole curve
   fail   they count as not passed; for rewards, as --fail-reward
 A status passed, failed, timeout, oom, output_limit or crash is a verdict where the field for it is empty.
 

@@ -144,7 +144,8 @@ def _notes(result: FileCurve) -> list[str]:
     if result.fewest:
         more = len(result.fewest) - 1
         others = f" and {more:,} more have" if more else " has"
-        notes.append(f"k ends at {curve.n_min}: problem {shown(result.fewest[0])}{others} no more completions")
+        no_more = "no more judged completions" if result.missing == "drop" else "no more completions"
+        notes.append(f"k ends at {curve.n_min}: problem {shown(result.fewest[0])}{others} {no_more}")
     if result.completions_missing:
         taken = "taken as failed" if result.missing == "fail" else "left out"
         notes.append(f"{_count(result.completions_missing, 'completion')} without a verdict, {taken}")

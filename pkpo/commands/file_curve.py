@@ -40,7 +40,7 @@ def file_curve(
     fail_reward: float | None = None,
     level: float = 0.95,
 ) -> FileCurve:
-    """The curve of all problems of `file`, or under `drop` of those with max(k) judged completions.
+    """The curve of all problems of `file`, or under `drop` of those with max(ks) judged completions, or with any.
 
     Args:
       ks: None for the powers of two up to the smallest n, and that n.
@@ -89,7 +89,7 @@ def _used(verdicts: Verdicts, known: dict[str, int], missing: Missing, largest_k
     if missing == "fail":
         return completions
     if missing == "drop":
-        needed = largest_k or min(completions.values())
+        needed = largest_k or 1  # as over REST: where no k is asked for, each problem with a verdict stays
         if max(known.values()) < needed:
             raise ValueError(
                 f"no problem has {needed} judged completions; the most that one has is {max(known.values())}"

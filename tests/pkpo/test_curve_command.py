@@ -143,6 +143,12 @@ def test_rewards_alone_give_the_expected_best_of_k(tmp_path: Path, capsys: pytes
     assert "the expected best of k, not pass@k" in table(capsys, path)
 
 
+def test_rewards_of_any_size_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for reward, said in ((1.5e-7, "1.5e-07"), (-2e9, "-2e+09"), (0.123456, "0.123456")):
+        path = written(tmp_path, jsonl([{"problem": "fizz", "reward": reward}]))
+        assert table(capsys, path).splitlines()[4].split() == ["1", said]
+
+
 def test_rewards_are_never_thresholded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = complaint(capsys, "curve", written(tmp_path, jsonl(REWARDS)), "--metric", "pass_at_k")
     assert "pass_at_k needs passed, and it has rewards only" in message
@@ -182,13 +188,26 @@ def test_drop_takes_a_problem_from_the_whole_curve(tmp_path: Path, capsys: pytes
     assert (curve["completions_missing"], curve["unbiased"]) == (3, False)
     [curve] = curves(capsys, path, "--missing", "drop", "--k", "1")
     assert values(curve) == pytest.approx({1: (1 / 4 + 2 / 3 + 1) / 3})
-    printed = table(capsys, path, "--missing", "drop")
+    printed = table(capsys, path, "--missing", "drop", "--k", "4")
     assert "1 problem of 3, n = 4" in printed
     assert "3 completions without a verdict, left out" in printed
     assert 'left out for missing verdicts: 2 problems ("buzz", "bazz")' in printed
     assert "no problem has 5 judged completions; the most that one has is 4" in complaint(
         capsys, "curve", path, "--missing", "drop", "--k", "5"
     )
+
+
+def test_drop_without_k_keeps_each_problem_that_has_a_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, jsonl(rows({**JUDGED, "none": [None] * 4})))
+    [curve] = curves(capsys, path, "--missing", "drop")
+    # fizz 1 of 4, buzz 2 of 3, bazz 2 of 2, as the server has it: the curve ends at the smallest n
+    assert values(curve) == pytest.approx({1: (1 / 4 + 2 / 3 + 1) / 3, 2: (1 / 2 + 1 + 1) / 3})
+    assert (curve["problems_used"], curve["problems_total"], curve["n_min"], curve["n_max"]) == (3, 4, 2, 4)
+    printed = table(capsys, path, "--missing", "drop")
+    assert 'k ends at 2: problem "bazz" has no more judged completions' in printed
+    assert 'left out for missing verdicts: 1 problem ("none")' in printed
 
 
 def test_fail_takes_missing_completions_as_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
