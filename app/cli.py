@@ -4,6 +4,7 @@ Importing this costs nothing: each command imports what it needs when it runs.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from app.config import Settings
+    from app.models import ApiKey
 
 SERVE = """\
 Serve the API and the pages, by default on http://127.0.0.1:8000.
@@ -31,7 +33,7 @@ environment:
   PKPO_ALLOWED_HOSTS JSON list of DNS names under which the service is reached
 """
 MIGRATE = "Bring the schema of the database to this version's. `pkpo serve` does it by itself."
-KEYS = "Make, list and revoke API keys. Once there is one, every request needs one."
+KEYS = "Make, list and revoke API keys. Once there is one, every request needs one, until all are revoked."
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -95,7 +97,7 @@ def run_migrate(arguments: argparse.Namespace) -> int:
 
 def run_keys_create(arguments: argparse.Namespace) -> int:
     """Make a key; print it alone on standard output."""
-    from app.auth.service import KeyNameTaken, create_key
+    from app.auth.service import KeyNameTaken, KeyNameUnreadable, create_key
 
     if arguments.days is not None and not 1 <= arguments.days <= 36_500:
         raise CommandError(f"--days must be between 1 and 36500, not {arguments.days}")
@@ -103,7 +105,7 @@ def run_keys_create(arguments: argparse.Namespace) -> int:
     try:
         with _session() as session:
             token = create_key(session, arguments.name, arguments.scope or ["read", "write"], expires_at)
-    except KeyNameTaken as error:
+    except (KeyNameTaken, KeyNameUnreadable) as error:
         raise CommandError(str(error)) from error
     print(token)
     return 0
@@ -115,22 +117,31 @@ def run_keys_list(arguments: argparse.Namespace) -> int:
 
     with _session() as session:
         for key in list_keys(session):
-            until = f"expires {key.expires_at:%Y-%m-%d}" if key.expires_at else "never expires"
-            state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else until
-            print(f"{key.name}\t{','.join(key.scopes)}\tcreated {key.created_at:%Y-%m-%d}\t{state}")
+            print(f"{key.name}\t{','.join(key.scopes)}\tcreated {key.created_at:%Y-%m-%d}\t{_state(key)}")
     return 0
+
+
+def _state(key: "ApiKey") -> str:
+    if key.revoked_at:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is None:
+        return "never expires"
+    return f"{'expired' if key.expires_at <= datetime.now(UTC) else 'expires'} {key.expires_at:%Y-%m-%d}"
 
 
 def run_keys_revoke(arguments: argparse.Namespace) -> int:
     """Revoke the key named."""
-    from app.auth.service import revoke_key
+    from app.auth.service import any_unrevoked_key, revoke_key
 
     with _session() as session:
         if not revoke_key(session, arguments.name):
             raise CommandError(
                 f"There is no active key named {arguments.name!r}; `pkpo keys list` shows those there are."
             )
+        last = not any_unrevoked_key(session)
     print(f"revoked {arguments.name}")
+    if last:
+        print("There is no key left: on loopback the service now answers everybody.", file=sys.stderr)
     return 0
 
 

@@ -3,6 +3,7 @@
 Pure ASGI: a middleware of Starlette's kind would cost each transform of rewards more than the transform.
 """
 
+import re
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -16,6 +17,8 @@ MIB = 2**20
 BODY_LIMIT = 25 * MIB
 # 4,194,304 rewards as decimal text of full length.
 TRANSFORM_BODY_LIMIT = 128 * MIB
+# A name or address, in brackets where it holds colons, and a port: nothing else, for pages show it to the reader.
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -33,7 +36,7 @@ class HostCheck:
 
     def __init__(self, app: ASGIApp, known_names: frozenset[str]) -> None:
         self.app = app
-        self.known_names = known_names
+        self.known_names = frozenset(name.lower() for name in known_names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -51,8 +54,11 @@ class HostCheck:
         await self.app(scope, receive, send)
 
     def _is_known(self, host: str) -> bool:
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        if name.lower() in self.known_names:
+        parts = HOST.fullmatch(host)
+        if parts is None:
+            return False
+        name = parts["name"].lower()
+        if name in self.known_names:
             return True
         try:
             ip_address(name.strip("[]"))

@@ -20,6 +20,7 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 DEFAULT_PROJECT = "default"
 REMEMBERED_FOR = 1.0  # seconds that a revoked key may still be accepted
 MOST_REMEMBERED = 10_000
+LONGEST_NAME: Final = 200
 
 
 class NoKey(AppError):
@@ -48,6 +49,15 @@ class KeyNameTaken(AppError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is a key named {name!r} already; give this one another name.")
+
+
+class KeyNameUnreadable(AppError):
+    """A name that would break the list of keys."""
+
+    status, type = 422, "key-name-unreadable"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"A key's name has 1 to {LONGEST_NAME} printable characters, on one line; got {length}.")
 
 
 class KeyNeeded(Exception):
@@ -79,6 +89,11 @@ def any_active_key(session: Session) -> bool:
     return bool(session.scalar(select(select(ApiKey.id).where(_active()).exists())))
 
 
+def any_unrevoked_key(session: Session) -> bool:
+    """Whether there is a key that nobody took back; if the last one only expired, that must not open the service."""
+    return bool(session.scalar(select(select(ApiKey.id).where(ApiKey.revoked_at.is_(None)).exists())))
+
+
 def refuse_open_service(session: Session, settings: Settings) -> None:
     """Raise KeyNeeded where other machines could reach a service that asks nobody for a key."""
     if not settings.listens_on_loopback and not any_active_key(session):
@@ -87,6 +102,8 @@ def refuse_open_service(session: Session, settings: Settings) -> None:
 
 def create_key(session: Session, name: str, scopes: list[Scope], expires_at: datetime | None) -> str:
     """The new key's token. It is nowhere kept: whoever loses it makes another one."""
+    if not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
+        raise KeyNameUnreadable(len(name))
     project_id = _default_project(session)
     if session.scalar(select(ApiKey.id).where(ApiKey.project_id == project_id, ApiKey.name == name)):
         raise KeyNameTaken(name)
@@ -122,7 +139,7 @@ class KeyRing:
     Keys are looked up by their digest: what timing could tell of it is of no use to somebody who cannot choose digests.
     """
 
-    open_to_all: bool  # on loopback every caller passes while no key exists
+    open_to_all: bool  # on loopback every caller passes while there is no key, or none that was not revoked
     _remembered: dict[bytes, tuple[float, Caller]] = field(default_factory=dict)
 
     def recall(self, token: str | None) -> Caller | None:
@@ -141,7 +158,7 @@ class KeyRing:
         return caller
 
     def _holder(self, session: Session, token: str | None) -> Caller | None:
-        if self.open_to_all and not any_active_key(session):
+        if self.open_to_all and not any_unrevoked_key(session):
             return Caller(_default_project(session), None, frozenset(SCOPES))
         key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(token), _active()))
         return None if key is None else Caller(key.project_id, key.id, frozenset(key.scopes))

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -19,9 +20,9 @@ from tests.conftest import fresh_database
 
 
 @contextmanager
-def serving(database_url: str) -> Iterator[str]:
+def serving(database_url: str, **settings: Any) -> Iterator[str]:
     """The address of a server on this database, run by a thread of this process."""
-    app = create_app(Settings(database_url=SecretStr(database_url)))
+    app = create_app(Settings(database_url=SecretStr(database_url), **settings))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

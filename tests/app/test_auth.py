@@ -11,9 +11,19 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.auth.service import REMEMBERED_FOR, KeyNameTaken, KeyNeeded, Scope, create_key, refuse_open_service, revoke_key
+from app.auth.service import (
+    REMEMBERED_FOR,
+    KeyNameTaken,
+    KeyNameUnreadable,
+    KeyNeeded,
+    Scope,
+    create_key,
+    refuse_open_service,
+    revoke_key,
+)
 from app.config import Settings
 from app.models import ApiKey, AuditLog
+from tests.app.conftest import serving
 
 Read = Callable[[str | None], int]
 
@@ -71,6 +81,21 @@ def test_an_expired_key_is_no_key(session: Session, status_with: Read) -> None:
     assert status_with(key(session, "old", "read", expires_at=datetime.now(UTC) - timedelta(seconds=1))) == 401
 
 
+def test_the_last_key_does_not_open_the_service_by_expiring(session: Session, status_with: Read) -> None:
+    expired = key(session, "only", "read", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert status_with(None) == 401
+    assert status_with(expired) == 401
+    assert revoke_key(session, "only")
+    session.commit()
+    assert status_with(None) == 200
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "a\tb", "\ud800", "x" * 201])
+def test_a_key_has_a_name_that_can_be_listed(session: Session, name: str) -> None:
+    with pytest.raises(KeyNameUnreadable, match="1 to 200 printable"):
+        create_key(session, name, ["read"], None)
+
+
 def test_a_revoked_key_is_refused_within_a_second(session: Session, status_with: Read) -> None:
     key(session, "other", "read")
     token = key(session, "lost", "read")
@@ -122,12 +147,21 @@ def test_loopback_starts_without_a_key(session: Session, database_url: str, host
         ("[::1]:8000", 200),
         ("[::1]", 200),
         ("rebound.example", 400),
+        ("LocalHost:8000", 200),
         ("localhost.rebound.example", 400),
+        ("127.0.0.1:<script>", 400),
+        ("[fe80::1%<script>]", 400),
+        ("[::1", 400),
         ("", 400),
     ],
 )
 def test_a_name_that_is_not_ours_is_not_answered(client: httpx.Client, host: str, status: int) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == status
+
+
+def test_a_name_that_the_operator_allows_is_answered_however_it_is_written(database_url: str) -> None:
+    with serving(database_url, allowed_hosts=["Pkpo.Example.org"]) as url:
+        assert httpx.get(f"{url}/healthz", headers={"Host": "pkpo.example.ORG"}).status_code == 200
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

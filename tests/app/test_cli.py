@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
+from tests.app.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = re.compile(r"pkpo_[A-Za-z0-9_-]{43}")
@@ -19,11 +20,12 @@ Pkpo = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def pkpo(database_url: str) -> Pkpo:
-    """The command `pkpo` with the test's own database, or with other settings."""
+    """The command `pkpo` with the test's own database and port, or with other settings."""
+    own = {"DATABASE_URL": database_url, "PORT": str(free_port())}
 
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PKPO_")}
-        environment |= {f"PKPO_{name}": value for name, value in ({"DATABASE_URL": database_url} | settings).items()}
+        environment |= {f"PKPO_{name}": value for name, value in (own | settings).items()}
         command = [sys.executable, "-m", "pkpo", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env={k: v for k, v in environment.items() if v}, capture_output=True, text=True
@@ -46,7 +48,9 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(pkpo: Pkpo) -
     listed = pkpo("keys", "list").stdout
     assert listed.startswith("laptop\tread\tcreated ")
     assert token not in listed
-    assert pkpo("keys", "revoke", "laptop").stdout == "revoked laptop\n"
+    revoked = pkpo("keys", "revoke", "laptop")
+    assert revoked.stdout == "revoked laptop\n"
+    assert "answers everybody" in revoked.stderr
     assert "revoked" in pkpo("keys", "list").stdout
     assert "no active key named 'laptop'" in failed(pkpo("keys", "revoke", "laptop"))
 
@@ -60,6 +64,10 @@ def test_keys_are_made_on_the_embedded_postgres_before_anything_serves(pkpo: Pkp
 def test_a_name_that_is_taken_is_refused(pkpo: Pkpo) -> None:
     pkpo("keys", "create", "laptop")
     assert "'laptop'" in failed(pkpo("keys", "create", "laptop"))
+
+
+def test_a_name_that_cannot_be_listed_is_refused(pkpo: Pkpo) -> None:
+    assert "printable" in failed(pkpo("keys", "create", "two\nlines"))
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "1000000"])
@@ -101,6 +109,7 @@ def test_migrate_can_be_repeated(pkpo: Pkpo, empty_database_url: str) -> None:
 
 def test_a_password_is_in_no_message(pkpo: Pkpo) -> None:
     done = pkpo("serve", DATABASE_URL="postgresql://pkpo:canary-secret@127.0.0.1:1/pkpo")
+    assert "does not answer" in done.stderr
     assert "canary-secret" not in done.stdout + done.stderr
 
 
