@@ -2,12 +2,15 @@
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
+    from app.imports.numbering import Numbering
     from app.imports.sender import Sender
     from pkpo.readers import ResultsFile
 
@@ -27,7 +30,12 @@ environment:
   PKPO_API_KEY  a key with the scopes read and write, where the server asks for one
 """
 # What the files of benchmarks say of themselves by their form.
-PROBLEM_SETS = {"cruxeval": "cruxeval", "human-eval": "humaneval", "human-eval-samples": "humaneval"}
+PROBLEM_SETS = {
+    "cruxeval": "cruxeval",
+    "human-eval": "humaneval",
+    "human-eval-samples": "humaneval",
+    "livecodebench": "livecodebench",
+}
 
 
 def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,7 +52,7 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--problem-set", help="name[@version]; benchmarks with a form of their own are known by it")
     command.add_argument("--verifier", help="name[@version] of what gave the verdicts (default: the file's format)")
     command.add_argument(
-        "--sampling", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"temperature\": 0.8}'"
+        "--sampling", type=_json_object, default={}, metavar="JSON", help="e.g. '{\"temperature\": 0.8}'"
     )
     command.add_argument("--model", help="what was sampled from, e.g. a name on the hub")
     command.add_argument("--n", type=int, help="completions per problem fixed beforehand, where it is known")
@@ -55,22 +63,51 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Read, send, and say what is there now."""
-    from app.imports.sender import Numbering, Sender
-    from pkpo.readers import ReadError, open_results
+    from app.imports.numbering import Numbering
+    from app.imports.sender import Sender
+    from pkpo.readers import open_results
 
+    _refuse_repeated(arguments.files)
     try:
         files = [open_results(path, arguments.format) for path in arguments.files]
         for file in files:
-            print(f"{file.name}: {file.description}")
+            print(f"{file.name}: {file.description}", flush=True)
+        evaluation = _evaluation(arguments, files[0])
         numbering = Numbering.of(files)
+        _refuse_more_than_declared(numbering, arguments.n)
         with Sender.from_environment(arguments.url) as sender:
-            evaluation = sender.post("/v1/evaluations", _evaluation(arguments, files[0]))
-            counts = sender.send(evaluation["id"], files, numbering, arguments.verifier or files[0].format)
-            print(f"{counts.accepted:,} completions are new, {counts.replayed:,} were there already")
-            _show_curve(sender, evaluation["id"])
-    except (ReadError, OSError, ValueError) as error:
+            identity = sender.post("/v1/evaluations", evaluation)["id"]
+            counts = sender.send(identity, files, numbering, arguments.verifier or files[0].format)
+            print(f"{numbering.total:,} completions: {counts.accepted:,} new, {counts.replayed:,} there already")
+            _show_curve(sender, identity)
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+    except ValueError as error:
         raise CommandError(str(error)) from error
     return 0
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON object, such as '{{\"temperature\": 0.8}}', not {text}")
+    return value
+
+
+def _refuse_repeated(paths: Sequence[Path]) -> None:
+    # Its completions would follow themselves, and count twice.
+    for path, times in Counter(path.resolve() for path in paths).items():
+        if times > 1:
+            raise CommandError(f"{path} is named {times} times")
+
+
+def _refuse_more_than_declared(numbering: "Numbering", n: int | None) -> None:
+    problem, most = numbering.counts.most_common(1)[0]
+    if n is not None and most > n:
+        raise CommandError(f"--n {n} says that every problem got {n} completions, and {problem!a} has {most}")
 
 
 def _evaluation(arguments: argparse.Namespace, file: "ResultsFile") -> dict[str, object]:

