@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import httpx
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.imports.bar import counting
+from app.imports.numbering import Numbering
 from pkpo.commands.errors import CommandError
-from pkpo.readers import CompletionRow, ReadError, ResultsFile
+from pkpo.readers import CompletionRow, ResultsFile
 
 BATCH_ROWS = 2_000
 BATCH_BYTES = 8 * 2**20  # the server takes 25 MiB
@@ -28,52 +28,6 @@ class Counts:
 
     accepted: int = 0
     replayed: int = 0
-
-
-@dataclass(frozen=True)
-class Numbering:
-    """How many completions the files have, and by how much each file's sample indexes are moved, per problem."""
-
-    total: int
-    shifts: Sequence[dict[str, int]]
-
-    @classmethod
-    def of(cls, files: Sequence[ResultsFile]) -> Self:
-        """Read every file to its end: whatever is wrong in one is found before anything is sent."""
-        total, shifts, following = 0, [], dict[str, int]()
-        for file in files:
-            first, last = dict[str, int](), dict[str, int]()
-            for row in file.rows():
-                _refuse_unstorable(row, file)
-                total += 1
-                first[row.problem] = min(row.sample_index, first.get(row.problem, row.sample_index))
-                last[row.problem] = max(row.sample_index, last.get(row.problem, 0))
-            # A file that starts where an earlier one did holds further completions, not the same ones.
-            shift = {
-                problem: following[problem] - at for problem, at in first.items() if at < following.get(problem, 0)
-            }
-            following |= {name: at + shift.get(name, 0) + 1 for name, at in last.items()}
-            shifts.append(shift)
-        return cls(total, shifts)
-
-
-def _refuse_unstorable(row: CompletionRow, file: ResultsFile) -> None:
-    """Raise where JSON can write what no text can hold."""
-    for text in (row.problem, row.text, row.answer):
-        if text is not None and ("\0" in text or (not text.isascii() and _has_surrogate(text))):
-            raise ReadError(
-                file.name,
-                f"completion {row.sample_index} of problem {row.problem!a} has a NUL or half a surrogate pair in it, "
-                "which a database cannot store as text",
-            )
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 class Sender:
@@ -107,15 +61,13 @@ class Sender:
     def send(self, evaluation_id: str, files: Sequence[ResultsFile], numbering: Numbering, verifier: str) -> Counts:
         """Post every completion of the files; returns how many were new and how many were there."""
         counts = Counts()
-        columns = TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as progress:
-            task = progress.add_task("sending", total=numbering.total)
+        with counting("sending", numbering.total) as advance:
             for batch in _batches(files, numbering.shifts, verifier):
                 body = b'{"completions":[' + b",".join(batch) + b"]}"
                 answer = self._post(f"/v1/evaluations/{evaluation_id}/completions", body)
                 counts.accepted += answer["accepted"]
                 counts.replayed += answer["replayed"]
-                progress.advance(task, len(batch))
+                advance(len(batch))
         return counts
 
     def post(self, path: str, body: object) -> dict[str, Any]:
@@ -136,18 +88,21 @@ class Sender:
 
     def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
         """The first answer other than "come back later". Any request here may be sent again: rows have natural keys."""
-        give_up, pause = time.monotonic() + PATIENCE, 0.25
+        give_up, pause, waited = time.monotonic() + PATIENCE, 0.25, False
         while True:
             try:
                 response = self._client.request(method, path, **how)
                 self._answered = True
                 if response.status_code not in (429, 503) or time.monotonic() > give_up:
                     return response
-                wait = _seconds(response.headers.get("Retry-After"), pause)
+                reason, wait = f"is busy ({response.status_code})", _seconds(response.headers.get("Retry-After"), pause)
             except httpx.TransportError as error:
                 if not self._answered or time.monotonic() > give_up:
                     raise CommandError(self._absence(error)) from error
-                wait = pause
+                reason, wait = "is away", pause
+            if not waited:
+                print(f"The server {reason}; trying again for {PATIENCE:.0f} seconds.", file=sys.stderr)
+            waited = True
             time.sleep(wait * random.uniform(0.8, 1.2))
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -168,7 +123,8 @@ def _refusal(response: httpx.Response) -> str:
         return f"{response.request.url} answered {response.status_code}: is that a pkpo server?"
     problem = response.json()
     places = [f"  {error['pointer']}: {error['code']}" for error in problem.get("errors", [])[:5]]
-    return "\n".join([problem["detail"], *places])
+    hints = {"completions-conflict": ["Another checkpoint or model? Then give it a --step or --run of its own."]}
+    return "\n".join([problem["detail"], *places, *hints.get(problem["type"], [])])
 
 
 def _batches(files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], verifier: str) -> Iterator[list[bytes]]:

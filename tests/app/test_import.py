@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.imports.numbering import LARGEST_ROW
+from app.middleware import BODY_LIMIT
+
 ROOT = Path(__file__).resolve().parents[2]
 CRUXEVAL = ROOT.parent / "shared/data/cruxeval/sample_scored_codellama-7b_temp0.2_output.json"
 
@@ -55,7 +58,7 @@ def test_cruxeval_arrives_to_the_last_bits(run_import: Import, client: httpx.Cli
     values = curve(client, imported(done), k=[1, 2, 5, 10])
     expected = {1: 0.342125, 2: 0.3711388888888889, 5: 0.40286706349206347, 10: 0.41875}
     assert values == pytest.approx(expected, abs=1e-12)
-    assert "8,000 completions are new" in done.stdout
+    assert "8,000 completions: 8,000 new, 0 there already" in done.stdout
     assert "pass@1 0.3421 [0.3111, 0.3731]" in done.stdout
 
 
@@ -74,8 +77,8 @@ def test_a_repeated_import_doubles_nothing(run_import: Import, client: httpx.Cli
     path = results(tmp_path / "a.jsonl", {"x": [True, False, False], "y": [True, True, False]})
     arguments = (path, "--run", "r", "--problem-set", "p")
     first, second = run_import(*arguments), run_import(*arguments)
-    assert "6 completions are new, 0 were there already" in first.stdout
-    assert "0 completions are new, 6 were there already" in second.stdout
+    assert "6 completions: 6 new, 0 there already" in first.stdout
+    assert "6 completions: 0 new, 6 there already" in second.stdout
     assert imported(first) == imported(second)
     assert curve(client, imported(second), k=1) == {1: 0.5}
 
@@ -86,7 +89,7 @@ def test_files_that_number_alike_follow_each_other(run_import: Import, client: h
     arguments = (first, second, "--run", "r", "--problem-set", "p")
     run_import(*arguments)
     done = run_import(*arguments)
-    assert "0 completions are new, 4 were there already" in done.stdout
+    assert "4 completions: 0 new, 4 there already" in done.stdout
     assert curve(client, imported(done)) == {1: 0.25, 2: 0.5}
 
 
@@ -104,7 +107,7 @@ def test_completions_without_verdicts_are_stored_and_wait(
     path = tmp_path / "samples.jsonl"
     path.write_text('{"task_id": "HumanEval/0", "completion": "    return 1"}\n')
     done = run_import(path, "--run", "r")
-    assert "1 completions are new" in done.stdout
+    assert "1 completions: 1 new" in done.stdout
     assert "no curve yet" in done.stdout
     assert client.get(f"/v1/evaluations/{imported(done)}").json()["problem_set"] == "humaneval@1"
 
@@ -131,6 +134,43 @@ def test_text_that_no_database_stores_is_found_before_anything_is_sent(
     assert client.get("/v1/runs").json()["runs"] == []
 
 
+@pytest.mark.parametrize("problem", ["x" * 501, "a\\nb", "a\\u0085b"])
+def test_a_name_that_the_server_refuses_is_found_before_anything_is_sent(
+    run_import: Import, client: httpx.Client, tmp_path: Path, problem: str
+) -> None:
+    path = results(tmp_path / "a.jsonl", {"fine": [True] * 3000})
+    path.write_text(path.read_text() + f'{{"problem": "{problem}", "passed": true}}\n')
+    done = run_import(path, "--run", "r", "--problem-set", "p")
+    assert done.returncode == 1
+    assert "a problem's name has at most 500 characters, none of them a control character" in done.stderr
+    assert client.get("/v1/runs").json()["runs"] == []
+
+
+def test_a_text_that_fits_into_no_request_is_found_before_anything_is_sent(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    assert LARGEST_ROW < BODY_LIMIT
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"problem": "x", "passed": True, "text": "x" * BODY_LIMIT}))
+    assert f"has a text of {BODY_LIMIT + 2:,} bytes" in run_import(path, "--run", "r", "--problem-set", "p").stderr
+    path.write_text(json.dumps({"problem": "x", "passed": True, "text": "x" * (LARGEST_ROW - 2)}))
+    imported(run_import(path, "--run", "r", "--problem-set", "p"))
+
+
+def test_more_completions_than_declared_are_refused(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True, False], "y": [True, True, False]})
+    done = run_import(path, "--run", "r", "--problem-set", "p", "--n", "2")
+    assert done.stderr == "pkpo: --n 2 says that every problem got 2 completions, and 'y' has 3\n"
+    assert client.get("/v1/runs").json()["runs"] == []
+
+
+def test_a_file_that_is_named_twice_is_not_its_own_continuation(run_import: Import, tmp_path: Path) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True, False]})
+    (tmp_path / "link.jsonl").symlink_to(path)
+    done = run_import(path, tmp_path / "link.jsonl", "--run", "r", "--problem-set", "p")
+    assert done.stderr == f"pkpo: {path} is named 2 times\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -149,6 +189,22 @@ def test_what_is_wrong_is_said_in_a_line(run_import: Import, tmp_path: Path, arg
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("sampling", "said"), [("{", "not JSON"), ("[1]", "must be a JSON object")])
+def test_a_sampling_that_is_no_object_is_a_mistake_in_the_arguments(
+    run_import: Import, tmp_path: Path, sampling: str, said: str
+) -> None:
+    path = results(tmp_path / "a.jsonl", {"x": [True]})
+    done = run_import(path, "--run", "r", "--problem-set", "p", "--sampling", sampling)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pkpo: argument --sampling: ")
+    assert said in done.stderr
+
+
+def test_a_file_that_is_not_there_is_named(run_import: Import, tmp_path: Path) -> None:
+    done = run_import(tmp_path / "none.jsonl", "--run", "r", "--problem-set", "p")
+    assert done.stderr == f"pkpo: {tmp_path / 'none.jsonl'}: No such file or directory\n"
+
+
 def test_a_server_that_is_not_there_is_named(run_import: Import, tmp_path: Path) -> None:
     path = results(tmp_path / "a.jsonl", {"x": [True]})
     done = run_import(path, "--run", "r", "--problem-set", "p", url="http://127.0.0.1:9")
@@ -164,3 +220,4 @@ def test_other_verdicts_for_the_same_completions_are_a_conflict(
     done = run_import(results(tmp_path / "a.jsonl", {"x": [True, True]}), "--run", "r", "--problem-set", "p")
     assert done.returncode == 1
     assert "/completions/1" in done.stderr
+    assert "give it a --step or --run of its own" in done.stderr
