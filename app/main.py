@@ -25,6 +25,8 @@ DESCRIPTION = """
 Unbiased pass@k and max_g@k, with their intervals, and reward transforms for training on them
 ([PKPO](https://arxiv.org/abs/2505.15201)). Every number carries its n; where no unbiased answer exists it is refused.
 
+Bodies may come with `Content-Encoding: gzip` or `zstd`; a route's limit holds for what they decode to.
+
 Errors are `application/problem+json` (RFC 9457), one `type` per cause.
 """
 

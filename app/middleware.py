@@ -4,6 +4,8 @@ Pure ASGI: a middleware of Starlette's kind would cost each transform of rewards
 """
 
 import re
+from asyncio import sleep
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -11,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.codings import CODINGS, Decoder, Undecodable
 from app.errors import problem_response
 
 MIB = 2**20
@@ -68,44 +71,87 @@ class HostCheck:
 
 
 class BodyBound:
-    """Refuse a body over the path's limit while it arrives, and one in a coding that no route reads."""
+    """Decode a body while it arrives, and refuse one that goes over the path's limit or cannot be decoded.
+
+    The limit holds for the bytes sent and for those decoded, of which no more are made than it allows.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body counted, or refuse it."""
+        """Pass the request on with its body decoded and counted, or refuse it."""
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         limit = body_limit(scope["path"])
-        if headers.get("content-encoding", "identity") != "identity":
-            detail = "Bodies are read as they are: send it without Content-Encoding."
-            await problem_response(415, "unsupported-media-type", detail)(scope, receive, send)
+        coding = ", ".join(headers.getlist("content-encoding")).strip().lower().removeprefix("x-")
+        if coding not in ("", "identity", *CODINGS):
+            await _unknown_coding()(scope, receive, send)
         elif (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > limit:
             await _too_large(limit)(scope, receive, send)
         else:
-            await self._within(limit, scope, receive, send)
+            body = _Body(receive, limit, Decoder(coding) if coding in CODINGS else None)
+            await self._within(body, scope, send)
 
-    async def _within(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-        taken = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            # The application sees a client that left; this one is told why.
-            return message if taken <= limit else {"type": "http.disconnect"}
-
-        async def send_unless_too_large(message: Message) -> None:
-            if taken <= limit:
+    async def _within(self, body: "_Body", scope: Scope, send: Send) -> None:
+        async def send_unless_refused(message: Message) -> None:
+            if body.refusal is None:
                 await send(message)
 
         with suppress(ClientDisconnect):
-            await self.app(scope, receive_within_limit, send_unless_too_large)
-        if taken > limit:
-            await _too_large(limit)(scope, receive, send)
+            await self.app(scope, body.receive, send_unless_refused)
+        if body.refusal is not None:
+            await body.refusal(scope, body.receive, send)
+
+
+class _Body:
+    """The messages of one request, their bytes decoded and counted."""
+
+    def __init__(self, receive: Receive, limit: int, decoder: Decoder | None) -> None:
+        self.refusal: ASGIApp | None = None
+        self._receive, self._limit, self._taken = receive, limit, 0
+        self._decoded = self._decode(decoder) if decoder else None
+
+    async def receive(self) -> Message:
+        """The next message; that of a client that left once the body is refused. The client is told why."""
+        if self.refusal is None:
+            try:
+                message = await self._next()
+            except Undecodable as error:
+                self.refusal = problem_response(400, "undecodable-body", str(error))
+            else:
+                self._taken += len(message.get("body", b""))
+                if self._taken <= self._limit:
+                    return message
+                self.refusal = _too_large(self._limit)
+        return {"type": "http.disconnect"}
+
+    async def _next(self) -> Message:
+        if self._decoded is not None:
+            async for message in self._decoded:
+                return message
+        return await self._receive()
+
+    async def _decode(self, decoder: Decoder) -> AsyncIterator[Message]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                yield message
+                return
+            for piece in decoder.pieces(message.get("body", b"")):
+                yield {"type": "http.request", "body": piece, "more_body": True}
+                await sleep(0)  # a body of many pieces lets other requests have their turn
+            more = message.get("more_body", False)
+        decoder.close()
+        yield {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _unknown_coding() -> ASGIApp:
+    detail = f"Bodies are decoded from one of {', '.join(CODINGS)}; any other Content-Encoding is not read."
+    return problem_response(415, "unsupported-media-type", detail, headers={"Accept-Encoding": ", ".join(CODINGS)})
 
 
 def _too_large(limit: int) -> ASGIApp:

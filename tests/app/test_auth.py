@@ -179,11 +179,6 @@ def test_a_body_is_refused_at_its_limit_with_and_without_a_declared_length(clien
         assert (answer.status_code, answer.json()["type"]) == (413, "body-too-large")
 
 
-def test_a_coding_that_is_not_read_is_refused(client: httpx.Client) -> None:
-    answer = client.post("/v1/evaluations", content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    assert (answer.status_code, answer.json()["type"]) == (415, "unsupported-media-type")
-
-
 def test_every_answer_tells_browsers_not_to_guess(client: httpx.Client) -> None:
     for path in ("/healthz", "/nowhere", "/v1/runs"):
         assert client.get(path).headers["x-content-type-options"] == "nosniff"
