@@ -45,16 +45,23 @@ def storable_text(text: str) -> str:
 
 
 def _storable_object(value: dict[str, Any]) -> dict[str, Any]:
-    _refuse_unstorable(value, DEEPEST)
+    _room_after(value, MOST_BYTES, DEEPEST)
     size = len(canonical_json(value).encode())
     if size > MOST_BYTES:
         raise ValueError(f"the object takes {size} bytes; the most is {MOST_BYTES}")
     return value
 
 
-def _refuse_unstorable(value: Any, depth: int) -> None:
+def _room_after(value: Any, room: int, depth: int) -> int:
+    """How many of `room` values may follow this one, each taking a byte at least: a body holds millions.
+
+    Raises ValueError where Postgres cannot store the value, or where it is larger or nested deeper than we take.
+    """
+    if room == 0:
+        raise ValueError(f"the object takes more than {MOST_BYTES} bytes")
     if depth < 0:
         raise ValueError(f"objects and lists are nested more than {DEEPEST} deep")
+    room -= 1
     match value:
         case str():
             storable_text(value)
@@ -65,10 +72,11 @@ def _refuse_unstorable(value: Any, depth: int) -> None:
         case dict():
             for key, each in value.items():
                 storable_text(key)
-                _refuse_unstorable(each, depth - 1)
+                room = _room_after(each, room, depth - 1)
         case list():
             for each in value:
-                _refuse_unstorable(each, depth - 1)
+                room = _room_after(each, room, depth - 1)
+    return room
 
 
 Text = Annotated[str, AfterValidator(storable_text)]

@@ -147,7 +147,7 @@ def assert_invalid(answer: httpx.Response, pointer: str) -> None:
     assert len(answer.text) < 1000, "a value was echoed"
 
 
-@pytest.mark.parametrize(("field", "value", "pointer"), ROW)
+@pytest.mark.parametrize(("field", "value", "pointer"), ROW, ids=lambda text: text[:40])
 @pytest.mark.usefixtures("unwritten")
 def test_a_bad_field_of_a_completion(bad_client: httpx.Client, path: str, field: str, value: str, pointer: str) -> None:
     body = f'{{"completions": [{row("sample_index", "1")}, {row(field, value)}]}}'
@@ -155,7 +155,7 @@ def test_a_bad_field_of_a_completion(bad_client: httpx.Client, path: str, field:
     assert_invalid(answer, f"/completions/1{pointer}")
 
 
-@pytest.mark.parametrize(("field", "value", "pointer"), VERDICT)
+@pytest.mark.parametrize(("field", "value", "pointer"), VERDICT, ids=lambda text: text[:40])
 @pytest.mark.usefixtures("unwritten")
 def test_a_bad_field_of_a_verdict(bad_client: httpx.Client, path: str, field: str, value: str, pointer: str) -> None:
     body = f'{{"completions": [{row("verifications", f"[{{{verdict(field, value)}}}]")}]}}'
@@ -204,6 +204,15 @@ def test_every_wrong_row_is_counted_and_twenty_are_named(bad_client: httpx.Clien
     answer = bad_client.post(f"{path}/completions", content=body, headers=JSON)
     assert pointers(answer) == [f"/completions/{index}/sample_index" for index in range(20)]
     assert "30 rules" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("unwritten")
+def test_the_inside_of_an_object_is_looked_at_no_longer_than_it_may_be(bad_client: httpx.Client, path: str) -> None:
+    said = verdict("detail", '{"a": [' + "[1]," * 100_000 + "NaN]}")
+    body = '{"completions": [' + row("verifications", f"[{{{said}}}]") + "]}"
+    answer = bad_client.post(f"{path}/completions", content=body, headers=JSON)
+    assert_refused(answer, 422, "invalid-request")
+    assert "more than 65536 bytes" in answer.json()["errors"][0]["code"]
 
 
 @pytest.mark.usefixtures("unwritten")
