@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from app.estimates.errors import CompletionsMissing, CountsOnly, FailRewardNeeded, KExceedsN, NoPassed, TooMuchWork
 from app.estimates.schemas import REWARD_METRICS, CurveQuery
 from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric, default_ks
+from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
+
+# The metric of each problem.
+FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_k": pass_hat_k}
+FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
 
 # Of a fifth of a microsecond each: two seconds.
 MOST_STEPS: Final = 8_388_608

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 from app.errors import AppError
 from app.estimates import queries
 from app.estimates.curves import EvaluationCurve, Statistics, evaluation_curve
-from app.estimates.errors import NoVerdict, UnknownVerifier, VerifierNeeded
+from app.estimates.errors import NoVerdict, UnknownVerifier
 from app.estimates.schemas import CurveQuery, Metric, Missing
-from app.estimates.service import design_of, evaluation
-from app.ingest.verdicts import versioned_name
+from app.estimates.service import chosen_verifier, design_of, evaluation
 from app.models import Evaluation
 
 
@@ -57,28 +56,19 @@ def overview(
     found = evaluation(session, project_id, evaluation_id)
     verifier_ids = queries.verifiers(session, [found.id])[found.id]
     completions = queries.completions(session, [found.id])[found.id]
-    problems = len(queries.problem_names(session, found.problem_set_id))
+    problems = queries.problem_count(session, found.problem_set_id)
     names = tuple(verifier_ids)
-    chosen = _chosen(names, verifier)
-    if chosen is None:
-        refusal = VerifierNeeded(names) if names else NoVerdict(completions)
-        return Overview(found, completions, problems, names, None, refusal)
+    chosen = chosen_verifier(names, verifier) if names else NoVerdict(completions)
+    if isinstance(chosen, UnknownVerifier):
+        raise chosen
+    if isinstance(chosen, AppError):
+        return Overview(found, completions, problems, names, None, chosen)
     graded = _graded(session, found, chosen, verifier_ids[chosen])
     query = CurveQuery(metric=graded.metric, verifier=chosen, missing=missing)
     outcome = _outcome(graded, found, query)
     if isinstance(outcome, EvaluationCurve) and (ks := {*outcome.curve.k.tolist(), *further_ks}) > set(outcome.curve.k):
         outcome = _outcome(graded, found, query.model_copy(update={"k": sorted(ks)}))
     return Overview(found, int(graded.statistics.completions.sum()), problems, names, graded, outcome)
-
-
-def _chosen(names: tuple[str, ...], wanted: str | None) -> str | None:
-    """The verifier that is wanted, else the only one; None where there is none, or several to choose from."""
-    if wanted is None or not names:
-        return names[0] if len(names) == 1 else None
-    full_name = "@".join(versioned_name(wanted))
-    if full_name not in names:
-        raise UnknownVerifier(names)
-    return full_name
 
 
 def _graded(session: Session, found: Evaluation, verifier: str, verifier_id: int) -> Graded:

@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import MOST_ERRORS, InvalidRequest
-from app.estimates.curves import Counts, padded, refuse_long_work
+from app.estimates.curves import FROM_COUNTS, FROM_REWARDS, Counts, padded, refuse_long_work
 from app.estimates.errors import KExceedsN
 from app.estimates.schemas import REWARD_METRICS, EstimateFields
 from app.transforms.wire import groups_of, json_object, options_of, refuse_key_twice
 from pkpo.curves import CountMetric, PassAtKCurve, default_ks
-from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
-
-FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_k": pass_hat_k}
-FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
 
 
 @dataclass(frozen=True)

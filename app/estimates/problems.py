@@ -16,15 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.estimates import queries
 from app.estimates.cursors import Page, decode, page
-from app.estimates.curves import Design, Statistics
+from app.estimates.curves import FROM_COUNTS, FROM_REWARDS, Design, Statistics
 from app.estimates.errors import UnknownVerifier
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import design_of
 from app.models import Evaluation
-from pkpo.estimators import fail_at_k, max_at_k, min_at_k, pass_at_k, pass_hat_k
+from pkpo.estimators import max_at_k
 
-FROM_COUNTS: Final = {"pass_at_k": pass_at_k, "fail_at_k": fail_at_k, "pass_hat_k": pass_hat_k}
-FROM_REWARDS: Final = {"max_at_k": max_at_k, "min_at_k": min_at_k}
 Value = str | float | None
 NO_REWARDS: Final = np.empty(0)
 DIGITS: Final = 20  # of the longest number in a name that counts as one

@@ -27,7 +27,7 @@ def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuer
     graders = queries.verifiers(session, [each.id for each in evaluations])
     completions = queries.completions(session, [each for each, names in graders.items() if not names])
     chosen = {
-        each: _chosen(names, query.verifier) if names else NoVerdict(completions[each])
+        each: chosen_verifier(names, query.verifier) if names else NoVerdict(completions[each])
         for each, names in graders.items()
     }
     verifier_ids = {each: graders[each][name] for each, name in chosen.items() if isinstance(name, str)}
@@ -50,24 +50,24 @@ def verifier(session: Session, evaluation: Evaluation, wanted: str | None) -> st
     names = queries.verifiers(session, [evaluation.id])[evaluation.id]
     if wanted is None and not names:
         return None
-    chosen = _chosen(names, wanted)
+    chosen = chosen_verifier(names, wanted)
     if isinstance(chosen, AppError):
         raise chosen
     return chosen
 
 
-def design_of(evaluation: Evaluation) -> Design:
-    """How the evaluation was to be drawn."""
-    return Design(evaluation.n, evaluation.iid, evaluation.counts_only)
-
-
-def _chosen(verifiers: Iterable[str], wanted: str | None) -> str | AppError:
-    """The full name of the verifier that is wanted: the one named, else the only one there is."""
+def chosen_verifier(verifiers: Iterable[str], wanted: str | None) -> str | AppError:
+    """The full name of the verifier that is wanted: the one named, else the only one; or why there is none."""
     names = list(verifiers)
     if wanted is None:
         return names[0] if len(names) == 1 else VerifierNeeded(names)
     full_name = "@".join(versioned_name(wanted))
     return full_name if full_name in names else UnknownVerifier(names)
+
+
+def design_of(evaluation: Evaluation) -> Design:
+    """How the evaluation was to be drawn."""
+    return Design(evaluation.n, evaluation.iid, evaluation.counts_only)
 
 
 def evaluation(session: Session, project_id: int, evaluation_id: UUID) -> Evaluation:
