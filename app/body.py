@@ -1,11 +1,11 @@
-"""A JSON body read strictly: no key twice in one object, and a pointer to everything else that is wrong.
+"""A body of JSON, or of lines of it, read strictly: no key twice in an object, and a pointer to all else that is wrong.
 
 FastAPI would read it on the event loop, and take the last of two values for one key.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,26 +23,63 @@ MOST_LOOKED_AT: Final = 10_000
 class KeyTwice(InvalidRequest):
     """An object with a key that occurs twice: which of its values counts, JSON does not say."""
 
-    def __init__(self) -> None:
-        super().__init__("An object of the body has the same key twice.", [("", "key-twice")])
+    def __init__(self, pointer: str = "") -> None:
+        super().__init__("An object of the body has the same key twice.", [(pointer, "key-twice")])
 
 
-async def _json_bytes(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType("This route reads JSON: send it with Content-Type: application/json.")
-    return await request.body()
+JSON: Final = "application/json"
+JSON_LINES: Final = "application/x-ndjson"
 
 
-# A route names its caller before this: what nobody known sends is refused unread.
+class Body(NamedTuple):
+    """What a request brought."""
+
+    media_type: str  # one that the route reads
+    content: bytes
+
+
+def body_in(*media_types: str) -> Callable[[Request], Awaitable[Body]]:
+    """The dependency of a route that reads these media types: UnsupportedMediaType for all others.
+
+    A route names its caller before it: what nobody known sends is refused unread.
+    """
+
+    async def read(request: Request) -> Body:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in media_types:
+            raise UnsupportedMediaType(f"Send the body with Content-Type: {' or '.join(media_types)}.")
+        return Body(media_type, await request.body())
+
+    return read
+
+
+async def _json_bytes(body: Annotated[Body, Depends(body_in(JSON))]) -> bytes:
+    return body.content
+
+
 JsonBytes = Annotated[bytes, Depends(_json_bytes)]
 
 
 def parse(adapter: TypeAdapter[T], body: bytes) -> T:
     """What the body says; InvalidRequest or RequestValidationError, with pointers, where it breaks a rule."""
-    parsed = _loads(body)
+    return validated(adapter, _value(_text(body)))
+
+
+def parse_lines(adapter: TypeAdapter[T], body: bytes, member: str, most: int) -> T:
+    """What the body would say as `{member: [line, line, …]}`; a pointer counts the lines that are not blank, from 0."""
+    if body.count(b"\n") > 2 * most:
+        raise InvalidRequest(f"The body has more than {2 * most} lines, of which {most} may hold a row.")
+    rows: list[Any] = []
+    for number, line in enumerate(_text(body).split("\n"), start=1):
+        if line.strip(" \t\r"):
+            rows.append(_value(line, number, f"/{member}/{len(rows)}"))
+    return validated(adapter, {member: rows})
+
+
+def validated(adapter: TypeAdapter[T], value: Any) -> T:
+    """The value by the rules of its model; InvalidRequest or RequestValidationError where it breaks one."""
     try:
-        return adapter.validate_python(parsed)
+        return adapter.validate_python(value)
     except ValidationError as error:
         raise broken_rules(error) from None
 
@@ -56,19 +93,11 @@ def broken_rules(error: ValidationError) -> InvalidRequest | RequestValidationEr
     return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found])
 
 
-def _loads(body: bytes) -> Any:
-    """The body as Python has it. NaN and 1e999 come through as floats, and are refused where they stand."""
+def _text(body: bytes) -> str:
     try:
-        return json.loads(body.decode(), object_pairs_hook=_with_every_key_once)
-    except json.JSONDecodeError as error:
-        reason = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        return body.decode()
     except UnicodeDecodeError as error:
-        reason = f"The body is not UTF-8 from byte {error.start} on."
-    except ValueError:  # json's own bound, against the time that longer ones take
-        reason = "The body holds an integer of more than 4300 digits."
-    except RecursionError:
-        reason = "The body nests lists or objects too deeply."
-    raise InvalidRequest(reason, [("", "not-json")])
+        raise InvalidRequest(f"The body is not UTF-8 from byte {error.start} on.", [("", "not-json")]) from None
 
 
 def _with_every_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -76,6 +105,24 @@ def _with_every_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise KeyTwice
     return found
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_with_every_key_once)
+
+
+def _value(text: str, line: int = 1, pointer: str = "") -> Any:
+    """The value of a text that starts at this line. NaN and 1e999 come through as floats, and are refused later."""
+    try:
+        return _DECODER.decode(text)
+    except KeyTwice:
+        raise KeyTwice(pointer) from None
+    except json.JSONDecodeError as error:
+        reason = f"The body is not JSON: {error.msg} at line {line + error.lineno - 1}, column {error.colno}."
+    except ValueError:  # json's own bound, against the time that longer ones take
+        reason = "The body holds an integer of more than 4300 digits."
+    except RecursionError:
+        reason = "The body nests lists or objects too deeply."
+    raise InvalidRequest(reason, [(pointer, "not-json")])
 
 
 class _AsDeclared(GenerateJsonSchema):
@@ -86,11 +133,14 @@ class _AsDeclared(GenerateJsonSchema):
         return value
 
 
-def documented(adapter: TypeAdapter[T]) -> dict[str, Any]:
-    """The `requestBody` of a route that parses its body with this adapter, for `openapi_extra`."""
+def documented(adapter: TypeAdapter[T], **others: Any) -> dict[str, Any]:
+    """The `requestBody` of a route that parses its body with this adapter, for `openapi_extra`.
+
+    The others are what it reads besides JSON, by media type.
+    """
     schema = adapter.json_schema(schema_generator=_AsDeclared)
     schema = _inline(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}, **others}}}
 
 
 def _inline(schema: Any, definitions: Mapping[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """The examples of the API's document: CodeLlama 7B on CRUXEval-O at temperature 0.2."""
 
+import json
 from typing import Any, Final
 
 Example = dict[str, Any]
@@ -44,6 +45,13 @@ NEW_COMPLETIONS: Final[Example] = {
             "verifications": [{"verifier": "exact-match", "passed": False, "answer": "[(4, 1)]"}],
         },
     ]
+}
+COMPLETION_LINES: Final[Example] = {
+    "schema": {
+        "type": "string",
+        "description": "A completion on each line, as in the list of the JSON; at most 10,000",
+    },
+    "example": "".join(json.dumps(each) + "\n" for each in NEW_COMPLETIONS["completions"]),
 }
 COMPLETIONS_RECORDED: Final[Example] = {"accepted": 2, "replayed": 0}
 COMPLETIONS: Final[Example] = {

@@ -3,20 +3,22 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter
 
 from app.auth.security import Reader, Writer
-from app.body import JsonBytes, documented, parse
+from app.body import JSON, JSON_LINES, Body, JsonBytes, body_in, documented, parse, parse_lines
 from app.db import SessionDep
 from app.ingest import evaluations, examples, service, stored
 from app.ingest.examples import answered
 from app.ingest.schemas import (
+    MOST_ROWS,
     CompletionsQuery,
     CompletionsRecorded,
     CompletionsResponse,
     EvaluationResponse,
     EvaluationSummary,
+    NewCompletion,
     NewCompletions,
     NewEvaluation,
     NewVerifications,
@@ -28,6 +30,8 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 NEW_EVALUATION = TypeAdapter(NewEvaluation)
 NEW_COMPLETIONS = TypeAdapter(NewCompletions)
 NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
+
+CompletionsBody = Annotated[Body, Depends(body_in(JSON, JSON_LINES))]
 
 
 @router.post(
@@ -75,21 +79,28 @@ def list_completions(
     "/{evaluation_id}/completions",
     summary="Record completions",
     responses={200: answered(examples.COMPLETIONS_RECORDED)},
-    openapi_extra=documented(NEW_COMPLETIONS),
+    openapi_extra=documented(NEW_COMPLETIONS, **{JSON_LINES: examples.COMPLETION_LINES}),
 )
 def record_completions(
-    evaluation_id: UUID, caller: Writer, body: JsonBytes, session: SessionDep
+    evaluation_id: UUID, caller: Writer, body: CompletionsBody, session: SessionDep
 ) -> CompletionsRecorded:
     """Completions with their verdicts are stored all, or none; on disk before the answer.
 
     A completion is known by its problem and `sample_index`. The same one again counts as `replayed`, so a request
     without an answer is simply sent again; other content under the same key is 409 and changes nothing. A replayed
     completion may bring verdicts of further verifiers, which are added. Problems and verifiers are made where there are
-    none; a closed problem set takes no others (422).
+    none; a closed problem set takes no others (422). As NDJSON (`application/x-ndjson`), each line is one;
+    `/completions/2` then points at the third line that is not blank.
     """
-    completions = parse(NEW_COMPLETIONS, body)["completions"]
+    completions = _completions(body)
     evaluation = evaluations.find_evaluation(session, caller.project_id, evaluation_id, for_writing=True)
     return service.record_completions(session, evaluation, completions)
+
+
+def _completions(body: Body) -> list[NewCompletion]:
+    if body.media_type == JSON_LINES:
+        return parse_lines(NEW_COMPLETIONS, body.content, "completions", MOST_ROWS)["completions"]
+    return parse(NEW_COMPLETIONS, body.content)["completions"]
 
 
 @router.post(

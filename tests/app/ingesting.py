@@ -21,6 +21,7 @@ WRITTEN = (
     "group_statistics",
 )
 JSON = {"Content-Type": "application/json"}
+JSON_LINES = {"Content-Type": "application/x-ndjson"}
 
 
 def evaluation(client: httpx.Client, run: str = "codellama-7b", **fields: Any) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db import make_engine
 from tests.app.conftest import serving
-from tests.app.ingesting import JSON, assert_refused, evaluation, pointers, row_counts
+from tests.app.ingesting import JSON, JSON_LINES, assert_refused, evaluation, pointers, row_counts
 from tests.conftest import fresh_database
 
 DIGITS = "9" * 5000
@@ -153,6 +153,9 @@ def test_a_bad_field_of_a_completion(bad_client: httpx.Client, path: str, field:
     body = f'{{"completions": [{row("sample_index", "1")}, {row(field, value)}]}}'
     answer = bad_client.post(f"{path}/completions", content=body, headers=JSON)
     assert_invalid(answer, f"/completions/1{pointer}")
+    lines = f"{row('sample_index', '1')}\n\n{row(field, value)}\n"
+    answer = bad_client.post(f"{path}/completions", content=lines, headers=JSON_LINES)
+    assert_invalid(answer, f"/completions/1{pointer}")
 
 
 @pytest.mark.parametrize(("field", "value", "pointer"), VERDICT, ids=lambda text: text[:40])
@@ -175,7 +178,7 @@ def test_a_body_that_is_no_batch(bad_client: httpx.Client, path: str, body: byte
 
 
 @pytest.mark.parametrize("route", ["/completions", "/verifications", ""])
-@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-ndjson", "application/jsonx"])
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/ndjson", "application/jsonx"])
 @pytest.mark.usefixtures("unwritten")
 def test_a_body_of_another_type(bad_client: httpx.Client, path: str, route: str, media_type: str) -> None:
     target = f"{path}{route}" if route else "/v1/evaluations"
