@@ -106,8 +106,8 @@ def test_another_tools_status_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_answers_of_any_kind_become_text_that_compares(tmp_path: Path) -> None:
-    records = [{"problem": "a", "passed": True, "answer": answer} for answer in ("18", 18, [1, 2], None)]
-    assert [row.answer for row in read(tmp_path, jsonl(records))] == ["18", "18", "[1, 2]", None]
+    records = [{"problem": "a", "passed": True, "answer": answer} for answer in ("18", 18, {"y": 2, "x": 1}, None)]
+    assert [row.answer for row in read(tmp_path, jsonl(records))] == ["18", "18", '{"x": 1, "y": 2}', None]
 
 
 # generic files: which values
@@ -182,6 +182,11 @@ def test_csv_texts_keep_their_lines_commas_and_spaces(tmp_path: Path) -> None:
     text = '    if a, b:\n        return "x"\n'
     rows = read(tmp_path, csv_table([{"problem": "a", "passed": True, "text": t} for t in (text, "")]))
     assert [row.text for row in rows] == [text, ""]
+
+
+def test_a_csv_text_may_be_longer_than_the_csv_module_takes_by_default(tmp_path: Path) -> None:
+    text = "x" * 200_000
+    assert read(tmp_path, csv_table([{"problem": "a", "passed": True, "text": text}]))[0].text == text
 
 
 def test_the_line_of_a_csv_row_is_the_one_on_which_it_begins(tmp_path: Path) -> None:
@@ -265,6 +270,11 @@ def test_lines_decoded_together_are_what_they_are_alone(lines: list[str]) -> Non
     found = _together([line.encode() + b"\n" for line in lines])
     if found is not None:
         assert found == [json.loads(line) for line in lines]
+
+
+def test_sound_lines_are_decoded_together() -> None:
+    lines = ['{"problem":"a","passed":true}\n', '{"problem":"b","passed":null}\n']
+    assert _together([line.encode() for line in lines]) == [json.loads(line) for line in lines]
 
 
 def test_an_error_far_into_a_file_has_its_line(tmp_path: Path) -> None:
