@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from pkpo.commands.errors import CommandError
 
@@ -50,7 +51,11 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--run", dest="run_name", metavar="RUN", required=True, help="the run they belong to")
     command.add_argument("--step", type=int, default=0, help="training step of the checkpoint (0: a static model)")
     command.add_argument("--problem-set", help="name[@version]; benchmarks with a form of their own are known by it")
-    command.add_argument("--verifier", help="name[@version] of what gave the verdicts (default: the file's format)")
+    command.add_argument(
+        "--verifier",
+        help="name[@version] of what gave the verdicts (default: the file's format); a file of several verifiers adds "
+        "what it calls them, as in evalplus-base and evalplus-plus",
+    )
     command.add_argument(
         "--sampling", type=_json_object, default={}, metavar="JSON", help="e.g. '{\"temperature\": 0.8}'"
     )
@@ -126,18 +131,26 @@ def _evaluation(arguments: argparse.Namespace, file: "ResultsFile") -> dict[str,
 
 
 def _show_curve(sender: "Sender", evaluation_id: str) -> None:
-    """The curve in a line, or why there is none yet, and where to look at it."""
+    """The curve of each verifier in a line, or why there is none yet, and where to look at it."""
     path = f"/v1/evaluations/{evaluation_id}/curve"
     answer = sender.get(path)
-    if answer.get("type") == "no-passed":
-        answer = sender.get(f"{path}?metric=max_at_k")
-    if "points" in answer:
-        name = answer["metric"].removesuffix("_at_k")
-        shown = [f"{name}@{point['k']} {point['value']:.4f}{_interval(point)}" for point in answer["points"]]
-        print(f"n={answer['n_min']}, {answer['problems_used']} problems:  " + "   ".join(shown))
+    if answer.get("type") == "verifier-needed":
+        for verifier in answer["verifiers"]:
+            print(f"{verifier}: {_curve_line(sender, path, {'verifier': verifier})}")
     else:
-        print(f"no curve yet: {answer['detail']}")
+        print(_curve_line(sender, path, {}))
     print(sender.address(f"/evaluations/{evaluation_id}"))
+
+
+def _curve_line(sender: "Sender", path: str, query: dict[str, str]) -> str:
+    answer = sender.get(f"{path}?{urlencode(query)}")
+    if answer.get("type") == "no-passed":
+        answer = sender.get(f"{path}?{urlencode(query | {'metric': 'max_at_k'})}")
+    if "points" not in answer:
+        return f"no curve yet: {answer['detail']}"
+    name = answer["metric"].removesuffix("_at_k")
+    shown = [f"{name}@{point['k']} {point['value']:.4f}{_interval(point)}" for point in answer["points"]]
+    return f"n={answer['n_min']}, {answer['problems_used']} problems:  " + "   ".join(shown)
 
 
 def _interval(point: dict[str, float | None]) -> str:

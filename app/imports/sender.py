@@ -131,8 +131,10 @@ def _batches(files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], ver
     batch: list[bytes] = []
     size = 0
     for file, shift in zip(files, shifts, strict=True):
-        for row in file.rows():
-            encoded = orjson.dumps(_completion(row, shift.get(row.problem, 0), verifier))
+        graders = file.by_verifier()
+        names = [_name(verifier, each.verifier) for each in graders]
+        for rows in zip(*(each.rows() for each in graders), strict=True):
+            encoded = orjson.dumps(_completion(rows, shift.get(rows[0].problem, 0), names))
             if batch and (len(batch) == BATCH_ROWS or size + len(encoded) > BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
@@ -142,12 +144,24 @@ def _batches(files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], ver
         yield batch
 
 
-def _completion(row: CompletionRow, shift: int, verifier: str) -> dict[str, object]:
+def _name(verifier: str, part: str | None) -> str:
+    """The name under which a verdict is sent: evalplus@2 for all, or evalplus-base@2 for base in a file of several."""
+    name, at, version = verifier.partition("@")
+    return f"{name}{f'-{part}' if part else ''}{at}{version}"
+
+
+def _completion(rows: Sequence[CompletionRow], shift: int, verifiers: Sequence[str]) -> dict[str, object]:
+    """One completion, which `rows` show as each of `verifiers` has judged it."""
+    row = rows[0]
     completion: dict[str, object] = {"problem": row.problem, "sample_index": row.sample_index + shift}
     if row.text is not None:
         completion["text"] = row.text
-    verdict = {"reward": row.reward, "passed": row.passed, "status": row.status, "answer": row.answer}
-    said = {name: value for name, value in verdict.items() if value is not None}
-    if said.keys() - {"answer"}:
-        completion["verifications"] = [{"verifier": verifier, **said}]
+    verdicts = [{"verifier": name, **_said(row)} for name, row in zip(verifiers, rows, strict=True)]
+    if given := [verdict for verdict in verdicts if verdict.keys() - {"verifier", "answer"}]:
+        completion["verifications"] = given
     return completion
+
+
+def _said(row: CompletionRow) -> dict[str, object]:
+    verdict = {"reward": row.reward, "passed": row.passed, "status": row.status, "answer": row.answer}
+    return {name: value for name, value in verdict.items() if value is not None}

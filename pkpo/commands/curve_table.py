@@ -26,6 +26,7 @@ CSV_COLUMNS = (
     "n_min",
     "n_max",
     "file",
+    "verifier",
 )
 
 
@@ -37,6 +38,7 @@ def as_json(result: FileCurve, first: bool) -> str:
         {
             "file": result.file.name,
             "format": result.file.format,
+            "verifier": result.file.verifier,
             "metric": curve.metric,
             "estimator": curve.estimator,
             "points": [
@@ -70,7 +72,15 @@ def as_csv(result: FileCurve, first: bool) -> str:
     lines = csv.writer(text, lineterminator="\n")
     if first:
         lines.writerow(CSV_COLUMNS)
-    about = (curve.metric, curve.level, curve.problems, curve.n_min, curve.n_max, result.file.name)
+    about = (
+        curve.metric,
+        curve.level,
+        curve.problems,
+        curve.n_min,
+        curve.n_max,
+        result.file.name,
+        result.file.verifier,
+    )
     for point in curve.points:
         numbers = (point.value, point.standard_error, point.low, point.high)
         lines.writerow((point.k, *map(_known, numbers), *about))

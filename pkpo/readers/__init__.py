@@ -1,15 +1,16 @@
 """Results files of other tools, recognised by what is in them.
 
 Each format is a module with `NAME`, `DESCRIPTION`, `recognises(head)` and `read(source)`; `READERS` is their order.
+Where a format has several verifiers' verdicts on a completion, it has `verifiers(source)` and `read(source, verifier)`.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from pkpo.readers import cruxeval, csv_table, human_eval, human_eval_samples, jsonl, livecodebench
+from pkpo.readers import cruxeval, csv_table, evalplus, human_eval, human_eval_samples, jsonl, livecodebench
 from pkpo.readers.rows import CompletionRow, Completions, ReadError
 from pkpo.readers.source import Head, Source
 from pkpo.readers.verdicts import ProblemVerdicts, Verdicts, verdicts_of
@@ -22,6 +23,7 @@ __all__ = [
     "ReadError",
     "ResultsFile",
     "UnknownFormat",
+    "UnknownVerifier",
     "Verdicts",
     "open_results",
 ]
@@ -40,8 +42,27 @@ class Reader(Protocol):
         """The completions in the order of the file, no (problem, sample_index) twice; ReadError where it is unsound."""
 
 
+@runtime_checkable
+class ReaderByVerifier(Reader, Protocol):
+    """A format with the verdicts of several verifiers, whom it names."""
+
+    def verifiers(self, source: Source) -> tuple[str, ...]:
+        """Those that have judged something in the file; ReadError where it is unsound."""
+
+    def read(self, source: Source, verifier: str = ...) -> Iterator[Completions]:
+        """The same completions whoever is the verifier, with its verdicts."""
+
+
 # The first that recognises a file reads it, so the particular stands before the generic.
-READERS: tuple[Reader, ...] = (cruxeval, livecodebench, human_eval, human_eval_samples, jsonl, csv_table)
+READERS: tuple[Reader, ...] = (
+    cruxeval,
+    livecodebench,
+    evalplus,
+    human_eval,
+    human_eval_samples,
+    jsonl,
+    csv_table,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,7 @@ class ResultsFile:
 
     source: Source
     reader: Reader
+    verifier: str | None = None  # whose verdicts these are, where the file names several
 
     @property
     def name(self) -> str:
@@ -64,18 +86,43 @@ class ResultsFile:
     @property
     def description(self) -> str:
         """What was recognised, in words."""
-        return f"{self.reader.DESCRIPTION}, gzipped" if self.source.gzipped else self.reader.DESCRIPTION
+        verifier = [] if self.verifier is None else [f"verifier {self.verifier}"]
+        return ", ".join([self.reader.DESCRIPTION, *["gzipped"] * self.source.gzipped, *verifier])
+
+    def by_verifier(self) -> "list[ResultsFile]":
+        """The file once for each verifier that it names, with that one's verdicts; itself where it names none.
+
+        ReadError where the file is unsound.
+        """
+        if self.verifier is not None or not isinstance(self.reader, ReaderByVerifier):
+            return [self]
+        return [replace(self, verifier=verifier) for verifier in self.reader.verifiers(self.source)] or [self]
+
+    def of(self, verifier: str) -> "ResultsFile":
+        """The file with the verdicts of `verifier`; UnknownVerifier where it does not name this one."""
+        files = {file.verifier: file for file in self.by_verifier()}
+        if verifier not in files:
+            names = ", ".join(name for name in files if name is not None)
+            raise UnknownVerifier(
+                f"{self.name}: no verifier {verifier!r} in it; " + (f"there are {names}" if names else "it names none")
+            )
+        return files[verifier]
 
     def completions(self) -> Iterator[Completions]:
         """The completions by column, some hundreds at a time; ReadError where one is unsound, or there is none.
 
         Each call reads the file anew.
         """
-        batches = filter(lambda batch: batch.problem, self.reader.read(self.source))
+        batches = filter(lambda batch: batch.problem, self._read())
         first = next(batches, None)
         if first is None:
             raise self.source.error("no completions in it")
         return chain([first], batches)
+
+    def _read(self) -> Iterator[Completions]:
+        if self.verifier is not None and isinstance(self.reader, ReaderByVerifier):
+            return self.reader.read(self.source, self.verifier)
+        return self.reader.read(self.source)
 
     def rows(self) -> Iterator[CompletionRow]:
         """The same, one by one."""
@@ -89,6 +136,10 @@ class ResultsFile:
 
 class UnknownFormat(ValueError):
     """A format asked for by a name that no reader has."""
+
+
+class UnknownVerifier(ValueError):
+    """A verifier asked for by a name that the file does not have."""
 
 
 def open_results(path: str | os.PathLike[str], format: str | None = None) -> ResultsFile:

@@ -73,6 +73,27 @@ def test_cruxeval_files_are_known_by_their_form(run_import: Import, client: http
     assert (described["run"], described["step"], described["problem_set"]) == ("tiny", 7, "cruxeval@1")
 
 
+def test_two_verifiers_of_one_file_are_two_verdicts_on_a_completion(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    judged = [
+        {"solution": f"return {i}", "base_status": "pass", "plus_status": plus}
+        for i, plus in enumerate(["pass", "fail"])
+    ]
+    path = tmp_path / "eval_results.json"
+    path.write_text(json.dumps({"date": "2024-02-20", "hash": "84f4", "eval": {"HumanEval/0": judged}}))
+    arguments = (path, "--run", "r", "--problem-set", "humaneval")
+    done = run_import(*arguments)
+    evaluation = imported(done)
+    assert "2 completions: 2 new" in done.stdout
+    assert "evalplus-base@1: n=2, 1 problems:  pass@1 1.0000   pass@2 1.0000" in done.stdout
+    assert "evalplus-plus@1: n=2, 1 problems:  pass@1 0.5000   pass@2 1.0000" in done.stdout
+    assert curve(client, evaluation, verifier="evalplus-plus", k=1) == {1: 0.5}
+    assert "0 new, 2 there already" in run_import(*arguments).stdout
+    imported(run_import(*arguments, "--verifier", "tests@2", "--step", "1"))
+    assert "tests-base@2: n=2" in run_import(*arguments, "--verifier", "tests@2", "--step", "1").stdout
+
+
 def test_a_repeated_import_doubles_nothing(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
     path = results(tmp_path / "a.jsonl", {"x": [True, False, False], "y": [True, True, False]})
     arguments = (path, "--run", "r", "--problem-set", "p")

@@ -101,6 +101,25 @@ def _livecodebench(problem: str, passed: list[bool | None]) -> dict[str, object]
     }
 
 
+def evalplus(verdicts: Mapping[str, Iterable[bool | None]] = VERDICTS, plus: str | None = "pass") -> str:
+    """EvalPlus's results, every second failure a timeout, with the same status `plus` under the extra tests for all."""
+    evaluated: dict[str, list[dict[str, object]]] = {
+        problem: [
+            {
+                "task_id": problem,
+                "solution": f"    return {index}\n",
+                "base_status": "pass" if passed else ("fail", "timeout")[index % 2],
+                "plus_status": plus,
+                "base_fail_tests": [],
+                "plus_fail_tests": [],
+            }
+            for index, passed in enumerate(verdict)
+        ]
+        for problem, verdict in verdicts.items()
+    }
+    return json.dumps({"date": "2024-02-20 16:09", "hash": "84f4b93a", "eval": evaluated})
+
+
 def csv_table(records: Iterable[Mapping[str, Any]]) -> str:
     """CSV with a header; None is an empty cell."""
     records = list(records)

@@ -41,7 +41,7 @@ def run(*arguments: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
         (["curve", "results", "--fail-reward", "inf"], "'inf' is not a finite number"),
         (["curve", "results", "--metric", "pass"], "invalid choice: 'pass'"),
         (["curve", "results", "--json", "--csv"], "not allowed with argument --json"),
-        (["curve", "results", "--format", "parquet"], "no format 'parquet'; there are cruxeval, human-eval"),
+        (["curve", "results", "--format", "parquet"], "no format 'parquet'; there are cruxeval, livecodebench, "),
         (["kurve"], "invalid choice: 'kurve'"),
     ],
 )

@@ -43,6 +43,7 @@ def test_json_is_the_servers_curve_with_the_file(tmp_path: Path, capsys: pytest.
     assert curve == {
         "file": str(path),
         "format": "jsonl",
+        "verifier": None,
         "metric": "pass_at_k",
         "estimator": "1 - C(n-c, k) / C(n, k)",
         "interval": {"method": "t", "level": 0.9},

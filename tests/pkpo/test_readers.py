@@ -17,6 +17,7 @@ from tests.pkpo.results_files import DEEP, VERDICTS, csv_table, jsonl, read, ref
 SHAPES: dict[str, Callable[[], str]] = {
     "cruxeval": results_files.cruxeval,
     "livecodebench": results_files.livecodebench,
+    "evalplus": results_files.evalplus,
     "human-eval": results_files.human_eval,
     "human-eval-samples": results_files.human_eval_samples,
     "jsonl": lambda: jsonl(results_files.rows()),
@@ -187,7 +188,9 @@ def test_whatever_happened_to_a_file_it_is_read_or_refused(
 
 
 def test_an_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UnknownFormat, match="no format 'parquet'; there are cruxeval, livecodebench, human-eval"):
+    with pytest.raises(
+        UnknownFormat, match="no format 'parquet'; there are cruxeval, livecodebench, evalplus, human-eval"
+    ):
         open_results(written(tmp_path, "x"), "parquet")
 
 
