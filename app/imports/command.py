@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pkpo.commands.errors import CommandError
+from pkpo.commands.fields import add_fields, named_fields
 
 if TYPE_CHECKING:
     from app.imports.numbering import Numbering
@@ -63,6 +64,7 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--n", type=int, help="completions per problem fixed beforehand, where it is known")
     command.add_argument("--format", help="read the files as this format, recognised or not")
     command.add_argument("--url", help="the server, before PKPO_URL")
+    add_fields(command)
     command.set_defaults(run=run_import)
 
 
@@ -74,7 +76,7 @@ def run_import(arguments: argparse.Namespace) -> int:
 
     _refuse_repeated(arguments.files)
     try:
-        files = [open_results(path, arguments.format) for path in arguments.files]
+        files = [open_results(path, arguments.format, named_fields(arguments)) for path in arguments.files]
         for file in files:
             print(f"{file.name}: {file.description}", flush=True)
         evaluation = _evaluation(arguments, files[0])

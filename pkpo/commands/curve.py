@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pkpo.commands.errors import CommandError
+from pkpo.commands.fields import add_fields, named_fields
 
 if TYPE_CHECKING:
     from pkpo.commands.file_curve import FileCurve
@@ -48,6 +49,7 @@ examples:
   pkpo curve results.jsonl
   pkpo curve results.jsonl.gz --k 1,8,64 --level 0.99
   pkpo curve rewards.csv --metric max_at_k
+  pkpo curve example_model_solutions.jsonl.gz --problem question --passed 175b_verification.is_correct
   zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
 
 --json prints one object a line for each file and verifier; --csv one table with a line for each of these and k.
@@ -88,6 +90,7 @@ def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     output.add_argument(
         "--csv", dest="output", action="store_const", const="csv", help="full precision, one line for each k"
     )
+    add_fields(command)
     command.set_defaults(run=run_curve, output="table")
 
 
@@ -112,7 +115,7 @@ def _file_curves(name: str, arguments: argparse.Namespace) -> "Iterator[FileCurv
     from pkpo.readers import ReadError, UnknownFormat, UnknownVerifier, open_results
 
     try:
-        file = open_results(name, arguments.format)
+        file = open_results(name, arguments.format, named_fields(arguments))
         for each in file.by_verifier() if arguments.verifier is None else [file.of(arguments.verifier)]:
             yield file_curve(
                 each,

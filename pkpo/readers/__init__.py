@@ -5,9 +5,11 @@ Where a format has several verifiers' verdicts on a completion, it has `verifier
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from pkpo.readers import cruxeval, csv_table, evalplus, human_eval, human_eval_samples, jsonl, livecodebench
@@ -53,6 +55,14 @@ class ReaderByVerifier(Reader, Protocol):
         """The same completions whoever is the verifier, with its verdicts."""
 
 
+class GenericReader(Reader, Protocol):
+    """A format of no particular tool, in which a person may say which field holds what."""
+
+    def read(self, source: Source, named: Mapping[str, str] = ...) -> Iterator[Completions]:
+        """The completions, the column `problem` from the field that `named` gives for it, and so on."""
+
+
+GENERIC: tuple[GenericReader, ...] = (jsonl, csv_table)
 # The first that recognises a file reads it, so the particular stands before the generic.
 READERS: tuple[Reader, ...] = (
     cruxeval,
@@ -60,8 +70,7 @@ READERS: tuple[Reader, ...] = (
     evalplus,
     human_eval,
     human_eval_samples,
-    jsonl,
-    csv_table,
+    *GENERIC,
 )
 
 
@@ -71,6 +80,7 @@ class ResultsFile:
 
     source: Source
     reader: Reader
+    read: Callable[[Source], Iterator[Completions]]  # as the reader does, or as it does with what was asked for
     verifier: str | None = None  # whose verdicts these are, where the file names several
 
     @property
@@ -96,7 +106,10 @@ class ResultsFile:
         """
         if self.verifier is not None or not isinstance(self.reader, ReaderByVerifier):
             return [self]
-        return [replace(self, verifier=verifier) for verifier in self.reader.verifiers(self.source)] or [self]
+        return [
+            replace(self, verifier=verifier, read=partial(self.reader.read, verifier=verifier))
+            for verifier in self.reader.verifiers(self.source)
+        ] or [self]
 
     def of(self, verifier: str) -> "ResultsFile":
         """The file with the verdicts of `verifier`; UnknownVerifier where it does not name this one."""
@@ -113,16 +126,11 @@ class ResultsFile:
 
         Each call reads the file anew.
         """
-        batches = filter(lambda batch: batch.problem, self._read())
+        batches = filter(lambda batch: batch.problem, self.read(self.source))
         first = next(batches, None)
         if first is None:
             raise self.source.error("no completions in it")
         return chain([first], batches)
-
-    def _read(self) -> Iterator[Completions]:
-        if self.verifier is not None and isinstance(self.reader, ReaderByVerifier):
-            return self.reader.read(self.source, self.verifier)
-        return self.reader.read(self.source)
 
     def rows(self) -> Iterator[CompletionRow]:
         """The same, one by one."""
@@ -142,22 +150,38 @@ class UnknownVerifier(ValueError):
     """A verifier asked for by a name that the file does not have."""
 
 
-def open_results(path: str | os.PathLike[str], format: str | None = None) -> ResultsFile:
+def open_results(
+    path: str | os.PathLike[str], format: str | None = None, named: Mapping[str, str] = MappingProxyType({})
+) -> ResultsFile:
     """The results file at `path` (`-`: standard input), read as `format` or as what its beginning shows.
+
+    With `named`, which says for columns of a generic file in which field they are, it is read as one.
 
     Raises:
       OSError: the file cannot be opened.
       ReadError: no reader recognises it, or it is empty.
-      UnknownFormat: `format` is not the name of a reader.
+      UnknownFormat: `format` is not the name of a reader, or of none that `named` is for.
     """
     source = Source(path)
+    if named:
+        for generic in GENERIC:
+            if format == generic.NAME or (format is None and generic.recognises(source.head)):
+                return ResultsFile(source, generic, partial(generic.read, named=named))
+        raise _unread(source, format, GENERIC)
     for reader in READERS:
         if format == reader.NAME or (format is None and reader.recognises(source.head)):
-            return ResultsFile(source, reader)
-    names = ", ".join(reader.NAME for reader in READERS)
-    if format is not None:
-        raise UnknownFormat(f"no format {format!r}; there are {names}")
-    raise source.error(f"{_beginning(source.head.text)}, which is none of the formats {names}")
+            return ResultsFile(source, reader, reader.read)
+    raise _unread(source, format, READERS)
+
+
+def _unread(source: Source, format: str | None, readers: tuple[Reader, ...]) -> ValueError:
+    """Why none of the readers takes this file."""
+    names = ", ".join(reader.NAME for reader in readers)
+    if format is None:
+        return source.error(f"{_beginning(source.head.text)}, which is none of the formats {names}")
+    if any(format == reader.NAME for reader in READERS):
+        return UnknownFormat(f"the format {format!r} has fields of its own; they are named for {names} only")
+    return UnknownFormat(f"no format {format!r}; there are {names}")
 
 
 def _beginning(text: str) -> str:

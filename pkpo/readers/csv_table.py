@@ -7,8 +7,9 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
-from pkpo.readers.long_form import Table, completions, fields_among
+from pkpo.readers.long_form import Table, completions, fields_among, refuse_absent
 from pkpo.readers.rows import Completions, shown
 from pkpo.readers.source import Head, Source
 
@@ -24,13 +25,14 @@ def recognises(head: Head) -> bool:
     return "," in head.first_line and not head.first_line.lstrip().startswith(("{", "["))
 
 
-def read(source: Source) -> Iterator[Completions]:
+def read(source: Source, named: Mapping[str, str] = MappingProxyType({})) -> Iterator[Completions]:
     """The completions."""
     header = _header(_rows(source))
     for name, count in Counter(header).items():
         if name and count > 1:  # columns without a name are a spreadsheet's empty ones
             raise source.error(f"{count} columns of the header have the name {shown(name)}", 1)
-    fields = fields_among(header, source, "CSV")
+    refuse_absent(named, header, source)
+    fields = fields_among(header, source, "CSV", named)
     return completions(source, lambda: _tables(source, fields))
 
 

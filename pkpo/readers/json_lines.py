@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, blank lines skipped."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pkpo.readers.long_form import Table
 from pkpo.readers.source import Source
@@ -17,7 +17,32 @@ def json_tables(source: Source, fields: Mapping[str, str]) -> Iterator[Table]:
 
 def table_of(lines: Sequence[int], records: list[JsonObject], fields: Mapping[str, str]) -> Table:
     """The fields of these objects by column, None where an object lacks one."""
-    return Table(lines, {column: [record.get(name) for record in records] for column, name in fields.items()})
+    return Table(lines, {column: _values(records, name) for column, name in fields.items()})
+
+
+def value_at(record: JsonObject, path: str) -> object:
+    """The value under a name, or under names joined by dots for objects in objects; None where it is not there."""
+    value: object = record
+    for name in [path] if path in record else path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def paths_in(records: Iterable[JsonObject]) -> list[str]:
+    """The names in these objects, and those in the objects in them with a dot, as a person may ask for them."""
+    found = dict[str, None]()
+    for record in records:
+        for name, value in record.items():
+            found[name] = None
+            if isinstance(value, dict):
+                found.update(dict.fromkeys(f"{name}.{inner}" for inner in value))
+    return list(found)
+
+
+def _values(records: list[JsonObject], name: str) -> list[object]:
+    if "." in name:
+        return [value_at(record, name) for record in records]
+    return [record.get(name) for record in records]
 
 
 def json_records(source: Source) -> Iterator[tuple[Sequence[int], list[JsonObject]]]:

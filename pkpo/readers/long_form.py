@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from pkpo.readers.rows import Completions, shown
@@ -19,6 +20,7 @@ NAMES = {
     "answer": ("answer",),
 }
 VERDICTS = NAMES["passed"] + NAMES["reward"]
+OF_THE_VERDICT = frozenset({"passed", "reward", "status"})
 UNJUDGED = "infrastructure_error"  # nobody looked at the completion: its verdict is missing, not false
 FAILURES = frozenset({"failed", "timeout", "oom", "output_limit", "crash"})
 STATUSES = FAILURES | {"passed", "scored", UNJUDGED}
@@ -36,10 +38,18 @@ class Table(NamedTuple):
 Tables = Callable[[], Iterator[Table]]
 
 
-def fields_among(found: Collection[str], source: Source, kind: str) -> dict[str, str]:
-    """The file's name for each column it has; ReadError that lists the names when one is lacking or could be two."""
-    fields: dict[str, str] = {}
+def fields_among(
+    found: Collection[str], source: Source, kind: str, named: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """The file's name for each column it has; ReadError that lists the names when one is lacking or could be two.
+
+    What `named` says holds. Where it names a verdict, nothing else in the file is taken for a part of that.
+    """
+    fields = dict(named)
+    settled = named.keys() | (OF_THE_VERDICT if named.keys() & {"passed", "reward"} else set())
     for column, names in NAMES.items():
+        if column in settled:
+            continue
         present = [name for name in names if name in found]
         if len(present) > 1:
             raise source.error(f"{' and '.join(present)} could each be the {column}; keep one of them")
@@ -47,9 +57,16 @@ def fields_among(found: Collection[str], source: Source, kind: str) -> dict[str,
     if "problem" not in fields or not fields.keys() & {"passed", "reward"}:
         raise source.error(
             f"as {kind} it needs one of the fields {', '.join(NAMES['problem'])} and one of {', '.join(VERDICTS)}; "
-            f"found: {', '.join(shown(name) for name in found) or 'none'}"
+            f"found: {', '.join(shown(name) for name in found) or 'none'}; --problem, --passed and --reward name others"
         )
     return fields
+
+
+def refuse_absent(named: Mapping[str, str], found: Collection[str], source: Source) -> None:
+    """Raise ReadError where a field that was asked for is not among those found."""
+    for name in named.values():
+        if name not in found:
+            raise source.error(f"no field {shown(name)} in it; found: {', '.join(shown(each) for each in found)}")
 
 
 def completions(source: Source, tables: Tables) -> Iterator[Completions]:

@@ -114,6 +114,16 @@ def test_files_that_number_alike_follow_each_other(run_import: Import, client: h
     assert curve(client, imported(done)) == {1: 0.25, 2: 0.5}
 
 
+def test_a_verdict_inside_an_object_arrives_by_its_name(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "solutions.jsonl"
+    path.write_text('{"question": "2 + 2?", "6b": {"is_correct": true, "solution": "4"}}\n')
+    fields = ("--problem", "question", "--passed", "6b.is_correct", "--text", "6b.solution")
+    evaluation = imported(run_import(path, "--run", "6b", "--problem-set", "sums", *fields))
+    assert curve(client, evaluation) == {1: 1.0}
+
+
 def test_rewards_become_a_max_at_k_curve(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
     path = tmp_path / "rewards.csv"
     path.write_text("problem,reward\nx,0.5\nx,-1\ny,2\ny,0\n")

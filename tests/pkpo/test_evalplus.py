@@ -46,6 +46,11 @@ def test_a_file_of_the_original_tests_only_has_one_verifier(tmp_path: Path, text
     assert [file.verifier for file in open_results(written(tmp_path, text)).by_verifier()] == ["base"]
 
 
+def test_a_file_that_nothing_has_judged_is_still_its_completions(tmp_path: Path) -> None:
+    (file,) = open_results(written(tmp_path, current([(None, None)]))).by_verifier()
+    assert [row.passed for row in file.rows()] == [None]
+
+
 def test_a_status_that_is_not_there_is_a_missing_verdict(tmp_path: Path) -> None:
     _, plus = open_results(written(tmp_path, current([("pass", "pass"), ("fail", None)]))).by_verifier()
     assert [row.passed for row in plus.rows()] == [True, None]
