@@ -84,13 +84,13 @@ def validated(adapter: TypeAdapter[T], value: Any) -> T:
         raise broken_rules(error) from None
 
 
-def broken_rules(error: ValidationError) -> InvalidRequest | RequestValidationError:
-    """What to raise for a body that breaks rules of its model: which, or only how many where they are very many."""
+def broken_rules(error: ValidationError, where: str = "body") -> InvalidRequest | RequestValidationError:
+    """What to raise for a part of a request that breaks rules of its model: which, or how many where they are many."""
     count = error.error_count()
     if count > MOST_LOOKED_AT:
         return InvalidRequest(f"The request breaks {count} rules of its schema; /docs shows what it takes.")
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found])
+    return RequestValidationError([{**each, "loc": (where, *each["loc"])} for each in found])
 
 
 def _text(body: bytes) -> str:

@@ -105,6 +105,8 @@ class TransformResponse(BaseModel):
     scale: Literal["sum", "mean", "rms"]
 
 
+ARRAY: dict[str, Any] = {"type": "string", "contentMediaType": "application/x-npy"}
+IN_QUERY = "With a body in npy: `k=8`, or the weight of each of several as `k=1:0.5&k=8:0.5`"
 REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -124,9 +126,18 @@ REQUEST_BODY: dict[str, Any] = {
                         },
                     },
                 },
-            }
+            },
+            "application/x-npy": {"schema": ARRAY},
         },
-    }
+    },
+    # Each is a member of the JSON, and a parameter where the body is an array.
+    "parameters": [
+        {"name": "k", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}, "description": IN_QUERY},
+        *(
+            {"name": name, "in": "query", "schema": TransformOptions.model_json_schema()["properties"][name]}
+            for name in ("transform", "scale", "short")
+        ),
+    ],
 }
 # The first request's answer.
 ANSWER: dict[str, Any] = {
@@ -136,3 +147,4 @@ ANSWER: dict[str, Any] = {
     "k": 2,
     "scale": "sum",
 }
+ANSWERS: dict[str, Any] = {"application/json": {"example": ANSWER}, "application/x-npy": {"schema": ARRAY}}

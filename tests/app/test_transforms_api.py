@@ -177,7 +177,7 @@ def test_a_body_that_is_no_request_is_refused(client: httpx.Client, body: bytes)
     assert_refused(post_text(client, body), 422, "invalid-request")
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "application/x-npy", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-npz", "application/x-www-form-urlencoded", ""])
 def test_a_body_said_to_be_no_json_is_not_read(client: httpx.Client, media_type: str) -> None:
     answer = client.post(PATH, content=b'{"rewards": [[1, 0]], "k": 1}', headers={"Content-Type": media_type})
     assert_refused(answer, 415, "unsupported-media-type")
