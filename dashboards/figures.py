@@ -7,6 +7,7 @@ checks with dictionaries of our own.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isnan, log2, log10
 
 import plotly.graph_objects as go
@@ -17,6 +18,11 @@ from pkpo.curves import CurvePoint, PassAtKCurve
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
 ESTIMATE, RIBBON = "var(--estimate)", "var(--ribbon)"
 PASSED, FAILED, BETWEEN = "var(--passed)", "var(--failed)", "var(--between)"
+
+# One colour and one mark for each k of a run's figure: no pair of both repeats before the thirteenth.
+LINES = ("var(--estimate)", "var(--second)", "var(--third)")
+MARKS = ("circle", "square", "diamond", "triangle-up")
+DASHES = ("solid", "dot", "dash", "dashdot")
 
 BINS = 10  # of solve rates strictly between 0 and 1, where n differs between problems or is too large for a bar per c
 END_BAR = 0.07  # where the all-failed bar stands left of 0, and the all-passed bar right of 1
@@ -41,6 +47,45 @@ def curve_figure(curve: PassAtKCurve) -> go.Figure:
         tickformat=".2f" if is_rate(curve.metric) else "",
         title_text=metric_name(curve.metric),
     )
+    return figure
+
+
+@dataclass(frozen=True)
+class CheckpointCurve:
+    """The curve of a run's checkpoint; where several samplings were evaluated at one step, which of them."""
+
+    step: int
+    curve: PassAtKCurve
+    sampling: int = 0
+
+
+def run_figure(checkpoints: Sequence[CheckpointCurve], ks: Sequence[int | None]) -> go.Figure:
+    """The metric over steps, a line for each k (None: each checkpoint's own n), its interval as bars.
+
+    All checkpoints have the same metric. Lines join checkpoints of one sampling.
+    """
+    metric = checkpoints[0].curve.metric
+    figure = go.Figure(layout=_layout())
+    for i, k in enumerate(ks):
+        for sampling in sorted({each.sampling for each in checkpoints}):
+            figure.add_trace(_steps([each for each in checkpoints if each.sampling == sampling], k, i, sampling))
+    n = span(min(each.curve.n_min for each in checkpoints), max(each.curve.n_max for each in checkpoints))
+    sizes = [each.curve.problems for each in checkpoints]
+    counted = problems(sizes[0]) if min(sizes) == max(sizes) else f"{span(min(sizes), max(sizes))} problems"
+    steps = {each.step for each in checkpoints}
+    figure.update_xaxes(
+        title_text=f"step · n = {n} · {counted}",
+        range=_padded(min(steps), max(steps), 0.04),
+        tickformat=",d",
+        tickvals=sorted(steps) if len(steps) <= 8 else None,
+    )
+    figure.update_yaxes(
+        range=_extent([each.curve for each in checkpoints], ks),
+        tickformat=".2f" if is_rate(metric) else "",
+        title_text=metric_name(metric),
+    )
+    legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"color": INK}}
+    figure.update_layout(showlegend=len(ks) > 1, legend=legend, hovermode="closest")
     return figure
 
 
@@ -80,13 +125,50 @@ def k_ticks(ks: Sequence[int], n: int) -> dict[int, str]:
 
 def value_range(curve: PassAtKCurve) -> tuple[float, float]:
     """The extent of the value axis: what is known of the ribbon and a margin, at least 0.1 wide for a rate."""
-    known = [v for point in curve.points for v in (point.value, point.low, point.high) if not isnan(v)]
+    return _value_range(curve.points, curve.metric)
+
+
+def _value_range(points: Sequence[CurvePoint], metric: str) -> tuple[float, float]:
+    known = [v for point in points for v in (point.value, point.low, point.high) if not isnan(v)]
     low, high = min(known), max(known)
-    if is_rate(curve.metric) and high - low < 0.1:  # a flat curve should look flat
+    if is_rate(metric) and high - low < 0.1:  # a flat curve should look flat
         low, high = (low + high) / 2 - 0.05, (low + high) / 2 + 0.05
     low, high = _padded(low, high, 0.08)
     # A rate's axis ends a little outside [0, 1], so that a mark on the border is drawn whole.
-    return (max(low, -0.02), min(high, 1.02)) if is_rate(curve.metric) else (low, high)
+    return (max(low, -0.02), min(high, 1.02)) if is_rate(metric) else (low, high)
+
+
+def _points_at(curve: PassAtKCurve, k: int | None) -> list[CurvePoint]:
+    """The curve's point at k, or at its own n; none where it has none there."""
+    return [point for point in curve.points if point.k == (k or curve.n_min)]
+
+
+def _extent(curves: Sequence[PassAtKCurve], ks: Sequence[int | None]) -> tuple[float, float] | None:
+    """The extent of the value axis; None, so plotly's own, where no curve has any of the k."""
+    points = [point for curve in curves for k in ks for point in _points_at(curve, k)]
+    return _value_range(points, curves[0].metric) if points else None
+
+
+def _steps(checkpoints: Sequence[CheckpointCurve], k: int | None, place: int, sampling: int) -> go.Scatter:
+    """The line of one k over the checkpoints that have it."""
+    found = [(each, point) for each in checkpoints for point in _points_at(each.curve, k)]
+    colour = LINES[place % len(LINES)]
+    # What has no interval has no bar: nan is drawn as nothing.
+    bars = {"array": [p.high - p.value for _, p in found], "arrayminus": [p.value - p.low for _, p in found]}
+    return go.Scatter(
+        name=metric_name(checkpoints[0].curve.metric, k or "n"),
+        legendgroup=place,
+        showlegend=sampling == 0,
+        x=[each.step for each, _ in found],
+        y=[point.value for _, point in found],
+        mode="lines+markers",
+        line={"color": colour, "width": 2, "dash": DASHES[sampling % len(DASHES)]},
+        marker={"color": colour, "size": 7, "symbol": MARKS[place % len(MARKS)]},
+        error_y={"type": "data", "symmetric": False, "color": colour, "thickness": 1, "width": 4} | bars,
+        cliponaxis=False,
+        hovertext=[_hover(each.curve, point) + f"<br>step {count(each.step)}" for each, point in found],
+        hoverinfo="text",
+    )
 
 
 def _interval(points: Sequence[CurvePoint]) -> list[go.Scatter]:

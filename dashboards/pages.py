@@ -96,6 +96,7 @@ class Latest:
 class RunRow:
     """A run in the list, and its latest evaluation if it has one."""
 
+    url: str
     run: str
     latest: Latest | None
 
@@ -167,6 +168,14 @@ class SolveCounts:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """The evaluation on the same problem set at the run's checkpoint before or after."""
+
+    url: str
+    step: int
+
+
+@dataclass(frozen=True)
 class EvaluationPage:
     """One checkpoint on one problem set with one sampling configuration."""
 
@@ -196,6 +205,9 @@ class EvaluationPage:
     """None where no verifier is in use, so that there is nothing to say of any problem."""
     further_ks: tuple[int, ...] = ()
     """The k that the reader asked for beside the usual ones."""
+    run_url: str = "/"
+    earlier: Neighbour | None = None
+    later: Neighbour | None = None
 
     @property
     def view(self) -> dict[str, str]:
@@ -236,6 +248,11 @@ class ReferencePage:
 
     server: str
     openapi: Mapping[str, Any]
+
+
+def rendered(template: str, **values: object) -> str:
+    """The HTML that a template makes of the values."""
+    return _environment.get_template(template).render(values)
 
 
 def render_home(page: HomePage) -> str:

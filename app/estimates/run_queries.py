@@ -93,6 +93,40 @@ def evaluations(
     return [_run_evaluation(*row) for row in session.execute(wanted)]
 
 
+def problem_sets_of(session: Session, run_id: int) -> dict[str, int]:
+    """The ids of the problem sets of a run's evaluations, by `name@version`, that of most evaluations first."""
+    evaluations = func.count(Evaluation.id)
+    wanted = (
+        select(ProblemSet.name, ProblemSet.version, ProblemSet.id)
+        .join(Evaluation, Evaluation.problem_set_id == ProblemSet.id)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .where(Checkpoint.run_id == run_id)
+        .group_by(ProblemSet.id)
+        .order_by(evaluations.desc(), ProblemSet.name, ProblemSet.version)
+    )
+    return {f"{name}@{version}": id_ for name, version, id_ in session.execute(wanted)}
+
+
+def neighbours(session: Session, evaluation: Evaluation) -> tuple[RunEvaluation | None, RunEvaluation | None]:
+    """The evaluations of the same run on the same problem set at the step before and at the one after.
+
+    Where such a checkpoint was evaluated several times, the one with the same sampling, else the newest.
+    """
+    here = select(Checkpoint).where(Checkpoint.id == evaluation.checkpoint_id).subquery()
+    series = (
+        _evaluations()
+        .join(here, here.c.run_id == Checkpoint.run_id)
+        .where(Evaluation.problem_set_id == evaluation.problem_set_id)
+        .limit(1)
+    )
+    nearest = ((Evaluation.sampling_sha256 == evaluation.sampling_sha256).desc(), Evaluation.id.desc())
+    before = series.where(Checkpoint.step < here.c.step).order_by(Checkpoint.step.desc(), *nearest)
+    after = series.where(Checkpoint.step > here.c.step).order_by(Checkpoint.step, *nearest)
+    found = (session.execute(each).one_or_none() for each in (before, after))
+    earlier, later = (None if row is None else _run_evaluation(*row) for row in found)
+    return earlier, later
+
+
 def problem_sets(session: Session, project_id: int, name: str) -> dict[str, int]:
     """The ids of all versions of a problem set, by version."""
     wanted = select(ProblemSet.version, ProblemSet.id).filter_by(project_id=project_id, name=name)

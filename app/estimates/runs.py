@@ -1,13 +1,14 @@
 """What there is to say of runs: which there are, what their latest evaluations show, their curves over checkpoints."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.estimates import run_queries
+from app.estimates import queries, run_queries
 from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import NoPassed, ProblemSetNotFound, RunNotFound
@@ -56,7 +57,7 @@ def runs_with_latest(session: Session, project_id: int, query: PageQuery, contai
     """
     listed = list_runs(session, project_id, query, containing)
     latest = run_queries.latest_evaluations(session, [run.id for run in listed.items])
-    outcomes = _with_either_metric(session, [each.evaluation for each in latest.values()])
+    outcomes = _with_either_metric(session, [each.evaluation for each in latest.values()], CurveQuery())
     shown = {
         run_id: EvaluationOutcome(each, outcome)
         for (run_id, each), outcome in zip(latest.items(), outcomes, strict=True)
@@ -64,12 +65,77 @@ def runs_with_latest(session: Session, project_id: int, query: PageQuery, contai
     return Page(tuple(RunWithLatest(run, shown.get(run.id)) for run in listed.items), listed.next_cursor)
 
 
-def _with_either_metric(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationCurve | AppError]:
-    outcomes = curves(session, evaluations, CurveQuery())
+def _with_either_metric(
+    session: Session, evaluations: Sequence[Evaluation], query: CurveQuery
+) -> list[EvaluationCurve | AppError]:
+    outcomes = curves(session, evaluations, query)
     scored = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, NoPassed)]
-    by_reward = curves(session, [evaluations[i] for i in scored], CurveQuery(metric="max_at_k"))
+    by_reward = curves(session, [evaluations[i] for i in scored], query.model_copy(update={"metric": "max_at_k"}))
     for i, outcome in zip(scored, by_reward, strict=True):
         outcomes[i] = outcome
+    return outcomes
+
+
+@dataclass(frozen=True)
+class RunOverview:
+    """A run on one of its problem sets: its evaluations by step, each with its curve or why it has none."""
+
+    run: RunSummary
+    problem_sets: tuple[str, ...]  # that of most evaluations first
+    problem_set: str | None  # the one shown; None where the run has no evaluation
+    verifiers: tuple[str, ...]  # that have graded any of the evaluations
+    page: Page[EvaluationOutcome]
+
+
+def run_overview(session: Session, project_id: int, name: str, query: RunCurvesQuery) -> RunOverview:
+    """The run on the problem set of the query, else on that of most evaluations.
+
+    Curves are of pass_at_k, or of max_at_k where the verifier gives rewards only, each at those k of the query that its
+    n allows: one checkpoint with few completions takes no line from the others.
+    """
+    run = read_run(session, project_id, name)
+    sets = run_queries.problem_sets_of(session, run.id)
+    if not sets:
+        return RunOverview(run, (), None, (), Page((), None))
+    shown = next(iter(sets)) if query.problem_set is None else _one_of(sets, query.problem_set)
+    listed = _evaluations(session, run, sets[shown], query)
+    evaluations = [each.evaluation for each in listed.items]
+    graders = queries.verifiers(session, [each.id for each in evaluations])
+    outcomes = _at_ks(session, evaluations, query)
+    return RunOverview(
+        run,
+        tuple(sets),
+        shown,
+        tuple(sorted({verifier for names in graders.values() for verifier in names})),
+        Page(tuple(map(EvaluationOutcome, listed.items, outcomes)), listed.next_cursor),
+    )
+
+
+def _one_of(sets: Iterable[str], wanted: str) -> str:
+    """The set of the run that is wanted: `name@version`, or a bare name of which the run has one version."""
+    found = [each for each in sets if wanted in (each, each.partition("@")[0])]
+    if not found:
+        raise ProblemSetNotFound
+    if len(found) > 1:
+        raise AmbiguousProblemSet(sorted(found))
+    return found[0]
+
+
+def _at_ks(
+    session: Session, evaluations: Sequence[Evaluation], query: RunCurvesQuery
+) -> list[EvaluationCurve | AppError]:
+    """The curve of each evaluation at those of the query's k that are within its n, from as many reads as k at most."""
+    outcomes = _with_either_metric(session, evaluations, query.model_copy(update={"k": None}))
+    allowed = defaultdict(list)
+    for i, outcome in enumerate(outcomes):
+        if isinstance(outcome, EvaluationCurve):
+            ks = tuple(k for k in query.k or () if k <= outcome.curve.n_min)
+            allowed[outcome.query.metric, ks].append(i)
+    for (metric, ks), places in allowed.items():
+        if ks:
+            at_ks = query.model_copy(update={"metric": metric, "k": list(ks)})
+            for i, outcome in zip(places, curves(session, [evaluations[i] for i in places], at_ks), strict=True):
+                outcomes[i] = outcome
     return outcomes
 
 
@@ -77,11 +143,17 @@ def run_curves(session: Session, project_id: int, name: str, query: RunCurvesQue
     """The curve of each evaluation of a run, by step, or why it has none."""
     run = read_run(session, project_id, name)
     problem_set_id = None if query.problem_set is None else _problem_set_id(session, project_id, query.problem_set)
-    after = cast(tuple[int, int], decode(query.cursor, (int,), (int,))) if query.cursor is not None else None
-    rows = run_queries.evaluations(session, run.id, problem_set_id, query.limit, after)
-    listed = page(rows, query.limit, lambda last: (last.step, last.evaluation.id))
+    listed = _evaluations(session, run, problem_set_id, query)
     outcomes = curves(session, [each.evaluation for each in listed.items], query)
     return Page(tuple(map(EvaluationOutcome, listed.items, outcomes)), listed.next_cursor)
+
+
+def _evaluations(
+    session: Session, run: RunSummary, problem_set_id: int | None, query: PageQuery
+) -> Page[RunEvaluation]:
+    after = cast(tuple[int, int], decode(query.cursor, (int,), (int,))) if query.cursor is not None else None
+    rows = run_queries.evaluations(session, run.id, problem_set_id, query.limit, after)
+    return page(rows, query.limit, lambda last: (last.step, last.evaluation.id))
 
 
 def _problem_set_id(session: Session, project_id: int, full_name: str) -> int:

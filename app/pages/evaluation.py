@@ -5,13 +5,15 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.estimates import problems
+from app.estimates import problems, run_queries
 from app.estimates.overview import Graded, Overview, overview
+from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.ingest.evaluations import read_evaluation
 from app.pages.outcomes import bias, shown
 from app.pages.queries import EvaluationQuery
-from dashboards.pages import EvaluationPage, ProblemRow, ProblemTable, SolveCounts
+from app.pages.run import run_url
+from dashboards.pages import EvaluationPage, Neighbour, ProblemRow, ProblemTable, SolveCounts
 
 PROBLEMS_A_PAGE: Final = 50
 PROBLEM_KS: Final = (2, 8, 32)  # of each problem the page shows few k; the file has as many as the curve
@@ -23,6 +25,7 @@ def evaluation_page(
     """The evaluation as the query wants it seen."""
     described = read_evaluation(session, project_id, evaluation_id)
     found = overview(session, project_id, evaluation_id, query.verifier, query.missing, query.k)
+    earlier, later = run_queries.neighbours(session, found.evaluation)
     url = f"/evaluations/{evaluation_id}"
     return EvaluationPage(
         url=url,
@@ -44,7 +47,14 @@ def evaluation_page(
         solved=_solved(found.graded) if found.graded else None,
         problems=_problems(session, found, found.graded, query) if found.graded else None,
         further_ks=tuple(query.k),
+        run_url=run_url(described.run),
+        earlier=_neighbour(earlier),
+        later=_neighbour(later),
     )
+
+
+def _neighbour(found: RunEvaluation | None) -> Neighbour | None:
+    return None if found is None else Neighbour(f"/evaluations/{found.evaluation.uuid}", found.step)
 
 
 def _solved(graded: Graded) -> SolveCounts | None:

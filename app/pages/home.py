@@ -6,6 +6,7 @@ from app.estimates.runs import EvaluationOutcome, runs_with_latest
 from app.estimates.schemas import PageQuery
 from app.pages.outcomes import bias, shown
 from app.pages.queries import HomeQuery
+from app.pages.run import run_url
 from dashboards.pages import HomePage, Latest, RunRow
 
 RUNS_A_PAGE = 50
@@ -14,7 +15,10 @@ RUNS_A_PAGE = 50
 def home_page(session: Session, project_id: int, query: HomeQuery, server: str) -> HomePage:
     """The runs whose name contains the filter, newest first."""
     found = runs_with_latest(session, project_id, PageQuery(limit=RUNS_A_PAGE, cursor=query.cursor), query.filter)
-    rows = tuple(RunRow(each.run.run, _latest(each.latest) if each.latest else None) for each in found.items)
+    rows = tuple(
+        RunRow(run_url(each.run.run), each.run.run, _latest(each.latest) if each.latest else None)
+        for each in found.items
+    )
     return HomePage(server, rows, query.filter, query.cursor, found.next_cursor)
 
 

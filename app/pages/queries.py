@@ -12,6 +12,7 @@ from dashboards.pages import Sort
 
 Cursor = Annotated[str | None, Field(max_length=4096)]
 MOST_FURTHER_KS: Final = 20
+MOST_LINES: Final = 6  # of a run, that eyes can tell apart
 # What Postgres cannot compare with, and no name has.
 NO_CONTROL_CHARACTERS = r"^\P{Cc}*$"
 
@@ -50,6 +51,15 @@ class CurveFileQuery(VerifierQuery):
 
     missing: Missing = "error"
     k: Annotated[list[K], BeforeValidator(_numbers), Field(max_length=MOST_FURTHER_KS)] = []
+
+
+class RunQuery(VerifierQuery):
+    """Which curves of a run, and from which checkpoint on."""
+
+    problem_set: VersionedName | None = None
+    missing: Missing = "error"
+    k: Annotated[list[K], BeforeValidator(_numbers), Field(max_length=MOST_LINES)] = []
+    cursor: Cursor = None
 
 
 class EvaluationQuery(CurveFileQuery):

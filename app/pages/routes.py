@@ -4,17 +4,20 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
 from app.auth.security import Reader
 from app.db import SessionDep
+from app.ingest.schemas import Name
 from app.pages.answers import html, server_address
 from app.pages.evaluation import evaluation_page
-from app.pages.files import curve_file, problems_file
+from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
-from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, VerifierQuery
+from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, RunQuery, VerifierQuery
+from app.pages.run import run_page
 from dashboards.assets import CACHE_CONTROL, asset
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
+from dashboards.run_page import render_run
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,6 +28,26 @@ TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 def home(query: Annotated[HomeQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """Runs with their latest estimates."""
     return html(render_home(home_page(session, caller.project_id, query, server_address(request))))
+
+
+@router.get("/runs/{run}")
+def run(
+    run: Annotated[Name, Path()],
+    query: Annotated[RunQuery, Query()],
+    caller: Reader,
+    session: SessionDep,
+    request: Request,
+) -> Response:
+    """A run's estimates over its checkpoints."""
+    return html(render_run(run_page(session, caller.project_id, run, query, server_address(request))))
+
+
+@router.get("/runs/{run}/curves.csv")
+def run_csv(
+    run: Annotated[Name, Path()], query: Annotated[RunQuery, Query()], caller: Reader, session: SessionDep
+) -> Response:
+    """The points of the curves of a run's checkpoints."""
+    return run_file(session, caller.project_id, run, query)
 
 
 @router.get("/evaluations/{evaluation_id:uuid}")

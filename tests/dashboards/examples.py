@@ -17,7 +17,9 @@ WHEN = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 
 
 def run_row(run: str, outcome: Outcome, bias: str | None = None) -> RunRow:
-    return RunRow(run, Latest(f"/evaluations/{EVALUATION}", 40, "cruxeval-output@1", WHEN, outcome, bias))
+    return RunRow(
+        f"/runs/{run}", run, Latest(f"/evaluations/{EVALUATION}", 40, "cruxeval-output@1", WHEN, outcome, bias)
+    )
 
 
 def problem_rows(n: tuple[int, ...] = N, c: tuple[int, ...] = C) -> tuple[ProblemRow, ...]:

@@ -44,7 +44,7 @@ def test_our_own_assets_load_nothing_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("ground", ["--paper", "--field"])
-@pytest.mark.parametrize("text", ["--ink", "--muted", "--estimate", "--failed"])
+@pytest.mark.parametrize("text", ["--ink", "--muted", "--estimate", "--second", "--third", "--failed"])
 def test_text_keeps_a_contrast_of_four_and_a_half_in_both_schemes(
     colours: dict[str, str], ground: str, text: str
 ) -> None:

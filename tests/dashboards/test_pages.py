@@ -64,7 +64,7 @@ def test_a_run_without_a_number_says_what_there_is_instead() -> None:
     assert "880 completions, no verdict yet" in home(run_row("o1-mini", NoVerdict(880))).text
     assert "2 verifiers: choose one" in home(run_row("graded", VerifierNeeded(("base@1", "plus@1")))).text
     assert "too much to estimate here" in home(run_row("millions", TooMuchWork("It takes too long."))).text
-    assert "no evaluation yet" in home(RunRow("fresh", None)).text
+    assert "no evaluation yet" in home(RunRow("/runs/fresh", "fresh", None)).text
 
 
 def test_rewards_are_shown_as_max_at_k_and_labelled() -> None:

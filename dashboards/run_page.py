@@ -1,0 +1,116 @@
+"""A run: the metric over its checkpoints, a line for each k, and the checkpoints with their numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboards.figures import CheckpointCurve, run_figure
+from dashboards.pages import MissingPolicy, rendered, setting, with_query
+from pkpo.curves import PassAtKCurve
+
+USUAL_KS: tuple[int | None, ...] = (1, 8, None)
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """An evaluation of one of the run's checkpoints."""
+
+    url: str
+    step: int
+    sampling: Mapping[str, object]
+    outcome: PassAtKCurve | str
+    """The curve, or in a few words why there is none."""
+    created: datetime
+    bias: str | None = None
+    """Why the curve is not unbiased, a sentence; None where it is."""
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """A run on one problem set, a page of its evaluations by step."""
+
+    url: str
+    """This page's path, without a query."""
+    run: str
+    server: str
+    rows: tuple[CheckpointRow, ...]
+    problem_sets: tuple[str, ...]
+    problem_set: str | None
+    """The one shown; None where the run has no evaluation."""
+    checkpoints: int
+    """Of the run, on all problem sets."""
+    verifiers: tuple[str, ...] = ()
+    verifier: str | None = None
+    """The reader's choice."""
+    missing: MissingPolicy = "error"
+    further_ks: tuple[int, ...] = ()
+    """The k that the reader asked for in place of the usual ones."""
+    cursor: str | None = None
+    next_cursor: str | None = None
+
+    @property
+    def ks(self) -> tuple[int | None, ...]:
+        """The k of the lines and columns; None is each evaluation's own n."""
+        return self.further_ks or USUAL_KS
+
+    @property
+    def view(self) -> dict[str, str]:
+        """What the reader chose, as the query of the URL has it; the first page of checkpoints."""
+        choices = {
+            "problem_set": self.problem_set if len(self.problem_sets) > 1 else None,
+            "verifier": self.verifier,
+            "missing": self.missing if self.missing != "error" else None,
+            "k": ",".join(map(str, self.further_ks)),
+        }
+        return {name: value for name, value in choices.items() if value}
+
+    def link(self, **changes: str | None) -> str:
+        """The URL of this page as it stands but for the changes."""
+        return with_query(self.url, self.view | changes)
+
+    @property
+    def file(self) -> str:
+        """The URL of the numbers that this page shows."""
+        return with_query(f"{self.url}/curves.csv", self.view | {"cursor": self.cursor})
+
+
+def render_run(page: RunPage) -> str:
+    """A run: its figure, and its checkpoints as a table."""
+    curves = [(row, row.outcome) for row in page.rows if isinstance(row.outcome, PassAtKCurve)]
+    # Where the verifiers of some checkpoints give rewards and of others verdicts, one axis cannot hold both.
+    metric = curves[-1][1].metric if curves else None
+    samplings = _samplings(page.rows)
+    drawn = [
+        CheckpointCurve(row.step, curve, samplings.index(_written(row)) if samplings else 0)
+        for row, curve in curves
+        if curve.metric == metric
+    ]
+    return rendered(
+        "run.html",
+        page=page,
+        figure=run_figure(drawn, _distinct(page.ks, drawn)) if drawn else None,
+        metric=metric or "pass_at_k",
+        level=curves[-1][1].level if curves else None,
+        some_missing=any(isinstance(row.outcome, str) for row in page.rows),
+        separate=bool(samplings),
+    )
+
+
+def _written(row: CheckpointRow) -> str:
+    return setting(row.sampling)
+
+
+def _samplings(rows: tuple[CheckpointRow, ...]) -> list[str]:
+    """The samplings, where a step has several and so no one line can go through all; else none.
+
+    A sampling that differs at every step, by its seed for instance, is one line.
+    """
+    if len({row.step for row in rows}) == len(rows):
+        return []
+    return sorted({_written(row) for row in rows})
+
+
+def _distinct(ks: tuple[int | None, ...], drawn: list[CheckpointCurve]) -> list[int | None]:
+    """The k without that of n where every checkpoint's n is another of them: two lines would lie on each other."""
+    others = {k for k in ks if k is not None}
+    return [k for k in ks if k is not None or any(each.curve.n_min not in others for each in drawn)]
