@@ -112,7 +112,7 @@ def test_cruxeval_texts_stand_with_their_verdicts(tmp_path: Path) -> None:
         ('{"a": ["x"]}', '{"a": [true, true]}', 'problem "a" has 1 texts and 2 verdicts'),
         ('{"a": ["x"]}', '{"a": [1]}', 'problem "a", completion 0: needs a string and true, false or null'),
         ('{"a": [7]}', '{"a": [true]}', 'got 7 and true'),
-        ('{"a": ["x"], "a": ["y"]}', '{"a": [true]}', '"a" stands twice in one object'),
+        ('{"b": ["w"], "a": ["x"], "a": ["y"]}', '{"a": [true]}', '"a" stands twice in one object'),
         ('{"a": "x"}', '{"a": [true]}', "raw_generations must be an object with a list for each problem"),
         ('{"a": ["x"]}', "null", "raw_scored_generations must be an object"),
         ("{}", "{}", "no completions in it"),
@@ -168,6 +168,16 @@ def test_blank_lines_and_windows_ends_of_lines_change_nothing(tmp_path: Path) ->
 def test_a_first_line_longer_than_the_head_is_recognised(tmp_path: Path) -> None:
     record = {"problem": "a", "text": "x" * 300_000, "passed": True}
     assert read(tmp_path, jsonl([record]))[0].passed is True
+
+
+def test_a_first_line_longer_than_any_head_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pkpo.readers.source.LONGEST_FIRST_LINE", 1 << 10)
+    record = {"problem": "a", "text": "x" * 300_000, "passed": True}
+    assert read(tmp_path, jsonl([record]))[0].passed is True
+
+
+def test_an_unsound_first_line_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    assert refusal(tmp_path, '{"problem": "a", "passed"}\n').startswith(":1: not a JSON object on one line")
 
 
 @settings(max_examples=300, deadline=None)
