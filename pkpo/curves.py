@@ -61,7 +61,7 @@ class PassAtKCurve:
         metric: CountMetric = "pass_at_k",
         level: float = 0.95,
     ) -> Self:
-        """The curve of problems with n completions each of which c passed, arrays of shape (P,).
+        """The curve of problems with n completions each of which c passed, arrays of shape (P,); one n may stand for all.
 
         The interval is clipped to [0, 1], which these metrics cannot leave.
 
@@ -78,6 +78,8 @@ class PassAtKCurve:
         }
         if metric not in estimators:
             raise ValueError(f"metric must be one of {', '.join(estimators)}; got {metric!r}")
+        if np.ndim(n) and np.ndim(c) and np.shape(n) != np.shape(c):
+            raise ValueError(f"n and c must have one entry per problem; got shapes {np.shape(n)} and {np.shape(c)}")
         totals, passed = (np.atleast_1d(each) for each in inputs.tallies(n, c))
         ks = _ks(k, totals)
         values = [estimators[metric](totals, passed, each) for each in ks]

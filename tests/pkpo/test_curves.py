@@ -204,3 +204,9 @@ def test_a_hundred_thousand_problems_take_a_moment() -> None:
     curve = PassAtKCurve.from_counts(64, c)
     assert time.perf_counter() - started < 2  # measured: 0.1 s; one estimate per problem and k would take 5 s
     assert curve.value[0] == pytest.approx(c.mean() / 64, rel=1e-14)
+
+
+def test_counts_of_other_problems_are_refused_and_one_n_stands_for_all() -> None:
+    with pytest.raises(ValueError, match=r"one entry per problem; got shapes \(2,\) and \(1,\)"):
+        PassAtKCurve.from_counts([10, 10], [1])
+    assert PassAtKCurve.from_counts(10, [1, 3]) == PassAtKCurve.from_counts([10, 10], [1, 3])
