@@ -61,7 +61,7 @@ class PassAtKCurve:
         metric: CountMetric = "pass_at_k",
         level: float = 0.95,
     ) -> Self:
-        """The curve of problems with n completions each of which c passed, arrays of shape (P,); one n may stand for all.
+        """The curve of problems with n completions each of which c passed, of shape (P,); one n may stand for all.
 
         The interval is clipped to [0, 1], which these metrics cannot leave.
 
