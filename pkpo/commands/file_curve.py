@@ -76,6 +76,8 @@ def _refuse_without_verdicts(verdicts: Verdicts, metric: str, of_counts: bool) -
             "no verdicts in it, so there is no curve; `pkpo import` it and verify its completions, "
             "or give a file that says what passed"
         )
+    if not of_counts and not any(problem.rewards for problem in verdicts.problems.values()):
+        raise ValueError(f"{metric} needs rewards, and it says only how many completions passed: take pass_at_k")
     if of_counts and not verdicts.judged:
         raise ValueError(
             f"{metric} needs passed, and it has rewards only, for which pkpo guesses no threshold; "

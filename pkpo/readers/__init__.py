@@ -12,7 +12,17 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
-from pkpo.readers import cruxeval, csv_table, evalplus, human_eval, human_eval_samples, jsonl, livecodebench
+from pkpo.readers import (
+    counts,
+    cruxeval,
+    csv_table,
+    evalplus,
+    human_eval,
+    human_eval_samples,
+    jsonl,
+    livecodebench,
+    wide,
+)
 from pkpo.readers.rows import CompletionRow, Completions, ReadError
 from pkpo.readers.source import Head, Source
 from pkpo.readers.verdicts import ProblemVerdicts, Verdicts, verdicts_of
@@ -55,6 +65,14 @@ class ReaderByVerifier(Reader, Protocol):
         """The same completions whoever is the verifier, with its verdicts."""
 
 
+@runtime_checkable
+class ReaderOfVerdicts(Reader, Protocol):
+    """A format without completions, whose `read` raises ReadError."""
+
+    def verdicts(self, source: Source) -> Verdicts:
+        """The verdicts by problem."""
+
+
 class GenericReader(Reader, Protocol):
     """A format of no particular tool, in which a person may say which field holds what."""
 
@@ -70,6 +88,8 @@ READERS: tuple[Reader, ...] = (
     evalplus,
     human_eval,
     human_eval_samples,
+    wide,
+    counts,
     *GENERIC,
 )
 
@@ -138,8 +158,13 @@ class ResultsFile:
             yield from map(CompletionRow._make, zip(*batch, strict=True))
 
     def verdicts(self) -> Verdicts:
-        """The verdicts by problem, from one pass over the file."""
-        return verdicts_of(self.completions())
+        """The verdicts by problem, from one pass over the file; ReadError as for its completions."""
+        if not isinstance(self.reader, ReaderOfVerdicts):
+            return verdicts_of(self.completions())
+        found = self.reader.verdicts(self.source)
+        if not found.problems:
+            raise self.source.error("no problems in it")
+        return found
 
 
 class UnknownFormat(ValueError):

@@ -27,13 +27,31 @@ def recognises(head: Head) -> bool:
 
 def read(source: Source, named: Mapping[str, str] = MappingProxyType({})) -> Iterator[Completions]:
     """The completions."""
+    header = _sound_header(source)
+    refuse_absent(named, header, source)
+    fields = fields_among(header, source, "CSV", named)
+    return completions(source, lambda: _tables(source, fields))
+
+
+def csv_records(source: Source) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The cells of each row by name, with the line on which it begins; an empty one is None."""
+    header = _sound_header(source)
+    for line, cells in islice(_rows(source), 1, None):
+        _refuse_ragged(source, header, line, cells)
+        yield line, {name: cell or None for name, cell in zip(header, cells, strict=True)}
+
+
+def _sound_header(source: Source) -> list[str]:
     header = _header(_rows(source))
     for name, count in Counter(header).items():
         if name and count > 1:  # columns without a name are a spreadsheet's empty ones
             raise source.error(f"{count} columns of the header have the name {shown(name)}", 1)
-    refuse_absent(named, header, source)
-    fields = fields_among(header, source, "CSV", named)
-    return completions(source, lambda: _tables(source, fields))
+    return header
+
+
+def _refuse_ragged(source: Source, header: list[str], line: int, cells: list[str]) -> None:
+    if len(cells) != len(header):
+        raise source.error(f"{len(cells)} cells under a header of {len(header)}", line)
 
 
 def _tables(source: Source, fields: Mapping[str, str]) -> Iterator[Table]:
@@ -43,8 +61,7 @@ def _tables(source: Source, fields: Mapping[str, str]) -> Iterator[Table]:
     while some := list(islice(rows, ROWS_AT_ONCE)):
         lines = [line for line, _ in some]
         for line, cells in some:
-            if len(cells) != len(header):
-                raise source.error(f"{len(cells)} cells under a header of {len(header)}", line)
+            _refuse_ragged(source, header, line, cells)
         cells_of = dict(zip(header, zip(*(cells for _, cells in some), strict=True), strict=True))
         yield Table(lines, {column: _values(source, column, lines, cells_of[name]) for column, name in fields.items()})
 

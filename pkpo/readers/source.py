@@ -1,5 +1,6 @@
 """The bytes of a results file: gzipped or not, a path or standard input, and its beginning for recognition."""
 
+import csv
 import errno
 import gzip
 import io
@@ -10,10 +11,11 @@ import sys
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,6 +63,18 @@ class Head:
                 break
             found.append(record)
         return found
+
+    @cached_property
+    def first_record(self) -> Mapping[str, object]:
+        """The first object of JSON Lines, or the first row under a CSV header; empty where it is neither."""
+        if self.records or self.first_line.lstrip().startswith(("{", "[")):
+            return self.records[0] if self.records else {}
+        try:
+            lines = csv.reader(line for line in self.text.splitlines() if line.strip())
+            header = [name.strip() for name in next(lines)]
+            return dict(zip(header, chain(next(lines, []), repeat(None)), strict=False))
+        except csv.Error:
+            return {}
 
 
 class Source:

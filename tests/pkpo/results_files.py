@@ -120,6 +120,17 @@ def evalplus(verdicts: Mapping[str, Iterable[bool | None]] = VERDICTS, plus: str
     return json.dumps({"date": "2024-02-20 16:09", "hash": "84f4b93a", "eval": evaluated})
 
 
+def wide(verdicts: Mapping[str, Iterable[bool | None]] = VERDICTS) -> str:
+    """A line for each problem, with its verdicts in a list."""
+    return jsonl({"problem": problem, "passed": list(passed)} for problem, passed in verdicts.items())
+
+
+def counts(verdicts: Mapping[str, Iterable[bool]] = VERDICTS) -> str:
+    """A line for each problem, with the number of its completions and of those that passed."""
+    listed = {problem: list(passed) for problem, passed in verdicts.items()}
+    return jsonl({"problem": problem, "n": len(passed), "c": sum(passed)} for problem, passed in listed.items())
+
+
 def csv_table(records: Iterable[Mapping[str, Any]]) -> str:
     """CSV with a header; None is an empty cell."""
     records = list(records)
