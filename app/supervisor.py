@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -267,6 +266,9 @@ def _refuse_taken_address(host: str, port: int) -> None:
 
 
 def _say(sentence: str) -> None:
-    # A terminal that was closed is no reason to stop serving, nor to stop in disorder.
-    with suppress(OSError):
+    try:
         print(sentence, flush=True)
+    except OSError:
+        # A terminal that was closed is no reason to stop in disorder, nor, when the interpreter flushes at its end what
+        # was not taken, to report a failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -234,11 +234,12 @@ def test_a_terminal_that_closes_leaves_no_process_even_where_a_waiting_program_l
         os.execv(sys.executable, [sys.executable, "-c", WAITING_LEADER, *serve])
     try:
         read_until(terminal, b"Ctrl-C stops it")
-        os.close(terminal)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         raise
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert not inhabitants(tmp_path)
 
 
