@@ -1,4 +1,4 @@
-"""The command `pkpo`: curves of results files here, and the server's commands where the checkout or the image is.
+"""The command `pkpo`: curves of results files and credits of rewards; the server's commands where the checkout is.
 
 NumPy is imported by a command that computes, not by `pkpo --help`.
 """
@@ -14,6 +14,7 @@ from typing import NoReturn
 import pkpo
 from pkpo.commands.curve import add_curve, joined_ks
 from pkpo.commands.errors import CommandError
+from pkpo.commands.transform import add_transform
 
 __all__ = ["CommandError", "main"]
 
@@ -24,6 +25,7 @@ EXAMPLES = """\
 examples:
   pkpo curve results.jsonl                   the pass@k curve of a file, without a server
   pkpo curve a.jsonl.gz b.csv --k 1,8        several files, a table each
+  pkpo transform --k 8 rewards.jsonl         the credits that train for the best of 8, a group of rewards a line
   pkpo curve --help                          formats, intervals, what is done about missing verdicts
 """
 SERVER_COMMANDS = ("serve", "migrate", "keys", "import")
@@ -72,6 +74,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pkpo {pkpo.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     add_curve(commands)
+    add_transform(commands)
     if (checkout / "app" / "cli.py").exists():
         # In front of the current folder, which may well hold another program's `app`.
         sys.path.insert(0, str(checkout))
