@@ -1,12 +1,14 @@
 """The application: settings in, routes and pages out."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
 import pkpo
@@ -15,6 +17,7 @@ from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
 from app.db import check_database, make_engine
 from app.estimates.routes import router as estimates
+from app.idempotency import Gates, sweep
 from app.ingest.routes import router as ingest
 from app.middleware import BodyBound, HostCheck, SafeHeaders
 from app.pages.answers import page_of_problem
@@ -57,7 +60,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # What is here now stays: the collector need not walk it again for every large body (ingest: + 50 % rows/s).
         gc.collect()
         gc.freeze()
+        sweeping = asyncio.create_task(_sweep_hourly(app))
         yield
+        sweeping.cancel()
+        await asyncio.wait([sweeping])
         engine.dispose()
 
     app = Service(
@@ -73,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
+    app.state.gates = Gates()
     errors.install(app, page_of_problem)
     for router in (transforms, ingest, estimates, health.router, pages):
         app.include_router(router)
@@ -80,6 +87,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))
     app.add_middleware(SafeHeaders)
     return app
+
+
+async def _sweep_hourly(app: FastAPI) -> None:
+    while True:
+        with suppress(SQLAlchemyError):  # a database that is away is swept when it is back
+            await run_in_threadpool(_sweep, app)
+        await asyncio.sleep(3600)
+
+
+def _sweep(app: FastAPI) -> None:
+    with app.state.sessions.begin() as session:
+        sweep(session)
 
 
 def _check(app: FastAPI) -> None:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from app.auth.security import Reader, Writer
 from app.body import JSON, JSON_LINES, Body, JsonBytes, body_in, documented, parse, parse_lines
 from app.db import SessionDep
+from app.idempotency import ONCE, KeepingRoute
 from app.ingest import evaluations, examples, service, stored
 from app.ingest.examples import answered
 from app.ingest.schemas import (
@@ -25,7 +26,7 @@ from app.ingest.schemas import (
     VerificationsRecorded,
 )
 
-router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
+router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=KeepingRoute)
 
 NEW_EVALUATION = TypeAdapter(NewEvaluation)
 NEW_COMPLETIONS = TypeAdapter(NewCompletions)
@@ -43,6 +44,7 @@ CompletionsBody = Annotated[Body, Depends(body_in(JSON, JSON_LINES))]
         201: {"description": "It is new", **answered(examples.EVALUATION)},
     },
     openapi_extra=documented(NEW_EVALUATION),
+    dependencies=[ONCE],
 )
 def create_evaluation(caller: Writer, body: JsonBytes, session: SessionDep, response: Response) -> EvaluationResponse:
     """An evaluation is one checkpoint on one problem set with one sampling configuration.
@@ -80,6 +82,7 @@ def list_completions(
     summary="Record completions",
     responses={200: answered(examples.COMPLETIONS_RECORDED)},
     openapi_extra=documented(NEW_COMPLETIONS, **{JSON_LINES: examples.COMPLETION_LINES}),
+    dependencies=[ONCE],
 )
 def record_completions(
     evaluation_id: UUID, caller: Writer, body: CompletionsBody, session: SessionDep
@@ -108,6 +111,7 @@ def _completions(body: Body) -> list[NewCompletion]:
     summary="Record verdicts on stored completions",
     responses={200: answered(examples.VERIFICATIONS_RECORDED)},
     openapi_extra=documented(NEW_VERIFICATIONS),
+    dependencies=[ONCE],
 )
 def record_verifications(
     evaluation_id: UUID, caller: Writer, body: JsonBytes, session: SessionDep

@@ -55,5 +55,6 @@ class IdempotencyKey(Base):
     body_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[int]
     media_type: Mapped[str]
+    location: Mapped[str | None]
     answer: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[Now] = mapped_column(index=True)

@@ -85,6 +85,13 @@ def test_every_member_of_an_answer_is_of_a_described_type(document: Document) ->
         assert re.fullmatch("#/components/schemas/[A-Za-z]+", schema["$ref"]), f"{method} {path}"
 
 
+def test_every_post_that_writes_takes_an_idempotency_key(document: Document) -> None:
+    for method, path, operation in operations(document):
+        if method == "POST":
+            headers = {each["name"].lower() for each in operation.get("parameters", []) if each["in"] == "header"}
+            assert ("idempotency-key" in headers) == (scopes(operation) != {"read"}), path
+
+
 def bodies(operation: Document) -> list[Any]:
     """The examples of a call's body."""
     content = operation["requestBody"]["content"]["application/json"]
