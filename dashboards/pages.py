@@ -226,6 +226,10 @@ class EvaluationPage:
         """The URL of this page as it stands but for the changes."""
         return with_query(self.url, self.view | changes)
 
+    def problem(self, name: str) -> str:
+        """The URL of a problem's completions under the same verifier."""
+        return with_query(f"{self.url}/problem", {"problem": name, "verifier": self.view.get("verifier")})
+
     def file(self, name: str, *choices: str) -> str:
         """The URL of a file of this evaluation's numbers, which depends on these of the reader's choices."""
         return with_query(f"{self.url}/{name}", {key: self.view[key] for key in choices if key in self.view})
@@ -318,7 +322,7 @@ def interval_note(curve: PassAtKCurve) -> str:
     note = (
         f"The band is the {numerals.percent(curve.level)} interval of the mean over problems, the "
         f"{numerals.count(curve.problems)} problems taken as a sample of their kind: Student t with "
-        f"{numerals.count(curve.problems - 1)} degrees of freedom{bounds}."
+        f"{numerals.count(curve.problems - 1)} degree{'s' * (curve.problems > 2)} of freedom{bounds}."
     )
     if all(point.standard_error > 0 for point in curve.points):
         return note

@@ -80,6 +80,18 @@ def problem_table(
     return ProblemTable(Page(tuple(shown), listed.next_cursor), len(rows))
 
 
+def one_problem(
+    session: Session, evaluation: Evaluation, verifier: str, problem_id: int, metric: Metric, ks: Sequence[int]
+) -> ProblemRow:
+    """A problem of the evaluation's set, with the metric at each k."""
+    verifier_id = _verifier_id(session, evaluation, verifier)
+    found = queries.statistics(session, {evaluation.id: verifier_id}, rewards=False)
+    name = queries.problem_names(session, evaluation.problem_set_id)[problem_id]
+    (row,) = _rows(found[evaluation.id], design_of(evaluation), {problem_id: name}, metric, ())
+    rewards = queries.rewards(session, evaluation.id, verifier_id, [problem_id])
+    return _estimated(row, rewards.get(problem_id, NO_REWARDS), metric, ks)
+
+
 def every_problem(
     session: Session, evaluation: Evaluation, verifier: str, metric: Metric, ks: Sequence[int]
 ) -> list[ProblemRow]:

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -62,18 +63,77 @@ def completions(session: Session, project_id: int, evaluation_id: UUID, query: C
     key = tuple_(Completion.problem_id, Completion.sample_index)
     wanted = select(Completion).where(Completion.evaluation_id == evaluation.id).order_by(key).limit(query.limit + 1)
     if query.problem is not None:
-        wanted = wanted.where(Completion.problem_id == _problem_id(session, evaluation, query.problem))
+        wanted = wanted.where(Completion.problem_id == problem_id(session, evaluation, query.problem))
     if query.cursor is not None:
         wanted = wanted.where(key > tuple_(*decode(query.cursor, (int,), (int,))))
     listed = page(session.scalars(wanted).all(), query.limit, lambda last: (last.problem_id, last.sample_index))
     return CompletionsResponse(completions=_with_verdicts(session, listed.items), next_cursor=listed.next_cursor)
 
 
-def _problem_id(session: Session, evaluation: Evaluation, problem: str) -> int:
+def problem_id(session: Session, evaluation: Evaluation, problem: str) -> int:
+    """The id of a problem of the evaluation's set; NotFound where the set has none of this name."""
     id_ = session.scalar(select(Problem.id).filter_by(problem_set_id=evaluation.problem_set_id, name=problem))
     if id_ is None:
         raise NotFound("The problem set has no problem of this name.")
     return id_
+
+
+def completion(session: Session, evaluation: Evaluation, problem: int, sample_index: int) -> CompletionResponse:
+    """A completion that there is, with the verdicts on it."""
+    key = (evaluation.id, problem, sample_index)
+    return _with_verdicts(session, [session.get_one(Completion, key)])[0]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A completion of a problem, and what one verifier says of it, if anything."""
+
+    sample_index: int
+    passed: bool | None
+    reward: float | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Completions of a problem by index, about one of them."""
+
+    marks: tuple[Marked, ...]
+    more_before: bool
+    more_after: bool
+
+
+def strip(
+    session: Session, evaluation: Evaluation, problem: int, verifier: str | None, index: int, a_side: int
+) -> Strip:
+    """The completions about an index, so many on either side of it, as the verifier sees them."""
+    wanted = _marked(evaluation, problem, verifier).limit(a_side + 1)
+    here = Completion.sample_index
+    before = session.execute(wanted.where(here < index).order_by(here.desc())).all()
+    # One more than on the other side: that of the index itself.
+    after = session.execute(wanted.where(here >= index).order_by(here).limit(a_side + 2)).all()
+    rows = [*before[:a_side][::-1], *after[: a_side + 1]]
+    return Strip(tuple(Marked(*row) for row in rows), len(before) > a_side, len(after) > a_side + 1)
+
+
+def _marked(
+    evaluation: Evaluation, problem: int, verifier: str | None
+) -> Select[int, bool | None, float | None, str | None]:
+    said = (
+        select(Verification)
+        .join(Verifier, Verifier.id == Verification.verifier_id)
+        .where(
+            Verification.evaluation_id == evaluation.id,
+            Verification.problem_id == problem,
+            FULL_NAME.is_not_distinct_from(verifier),
+        )
+        .subquery()
+    )
+    return (
+        select(Completion.sample_index, said.c.passed, said.c.reward, said.c.status)
+        .outerjoin(said, said.c.sample_index == Completion.sample_index)
+        .where(Completion.evaluation_id == evaluation.id, Completion.problem_id == problem)
+    )
 
 
 def _with_verdicts(session: Session, found: Sequence[Completion]) -> list[CompletionResponse]:

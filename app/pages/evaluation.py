@@ -69,7 +69,7 @@ def _problems(session: Session, found: Overview, graded: Graded, query: Evaluati
     wanted = ProblemsQuery(limit=PROBLEMS_A_PAGE, cursor=query.cursor, sort=query.sort, filter=query.filter)
     table = problems.problem_table(session, found.evaluation, graded.verifier, wanted, graded.metric, ks)
     return ProblemTable(
-        rows=tuple(_row(each, graded.metric) for each in table.page.items),
+        rows=tuple(problem_row(each, graded.metric) for each in table.page.items),
         matching=table.matching,
         metric=graded.metric,
         ks=ks,
@@ -80,6 +80,7 @@ def _problems(session: Session, found: Overview, graded: Graded, query: Evaluati
     )
 
 
-def _row(row: problems.ProblemRow, metric: Metric) -> ProblemRow:
+def problem_row(row: problems.ProblemRow, metric: Metric) -> ProblemRow:
+    """A problem as the pages show it."""
     c = row.c if metric == "pass_at_k" else None
     return ProblemRow(row.problem, row.n, c, row.mean_reward, row.missing, row.estimates)

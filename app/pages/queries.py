@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.estimates.schemas import K, Missing
-from app.ingest.verdicts import VersionedName
+from app.estimates.schemas import K, Missing, WholeNumber
+from app.ingest.verdicts import ProblemName, VersionedName
 from dashboards.pages import Sort
 
 Cursor = Annotated[str | None, Field(max_length=4096)]
@@ -60,6 +60,13 @@ class RunQuery(VerifierQuery):
     missing: Missing = "error"
     k: Annotated[list[K], BeforeValidator(_numbers), Field(max_length=MOST_LINES)] = []
     cursor: Cursor = None
+
+
+class ProblemQuery(VerifierQuery):
+    """Which problem, and which of its completions."""
+
+    problem: ProblemName
+    index: Annotated[int, WholeNumber, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class EvaluationQuery(CurveFileQuery):

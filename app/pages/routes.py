@@ -13,10 +13,12 @@ from app.pages.answers import html, server_address
 from app.pages.evaluation import evaluation_page
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
-from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, RunQuery, VerifierQuery
+from app.pages.problem import problem_page
+from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, ProblemQuery, RunQuery, VerifierQuery
 from app.pages.run import run_page
 from dashboards.assets import CACHE_CONTROL, asset
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
+from dashboards.problem_page import render_problem
 from dashboards.run_page import render_run
 
 router = APIRouter(include_in_schema=False)
@@ -61,6 +63,14 @@ def evaluation(
     """The curve, solve rates and problems of an evaluation."""
     page = evaluation_page(session, caller.project_id, evaluation_id, query, server_address(request))
     return html(render_evaluation(page))
+
+
+@router.get("/evaluations/{evaluation_id:uuid}/problem")
+def problem(
+    evaluation_id: UUID, query: Annotated[ProblemQuery, Query()], caller: Reader, session: SessionDep
+) -> Response:
+    """The completions of one problem."""
+    return html(render_problem(problem_page(session, caller.project_id, evaluation_id, query)))
 
 
 @router.get("/evaluations/{evaluation_id:uuid}/curve.csv")
