@@ -7,8 +7,9 @@ Here are its arguments; `file_curve` computes and `curve_table` writes. Both are
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pkpo.commands.errors import CommandError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COUNT_METRICS = ("pass_at_k", "fail_at_k", "pass_hat_k")
 REWARD_METRICS = ("max_at_k", "min_at_k")
+FIGURES = ("png", "html")
 DESCRIPTION = """\
 The pass@k curve of results files, with intervals: no server, no account, nothing is sent anywhere.
 
@@ -52,9 +54,11 @@ examples:
   pkpo curve results.jsonl
   pkpo curve results.jsonl.gz --k 1,8,64 --level 0.99
   pkpo curve rewards.csv --metric max_at_k
+  pkpo curve step_0.jsonl step_200.jsonl --html curves.html
   pkpo curve example_model_solutions.jsonl.gz --problem question --passed 175b_verification.is_correct
   zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
 
+--html and --png need what `pip install 'pkpo[plot]'` installs, --png a Chrome or Chromium besides.
 --json prints one object a line for each file and verifier; --csv one table with a line for each of these and k.
 """
 
@@ -93,6 +97,10 @@ def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     output.add_argument(
         "--csv", dest="output", action="store_const", const="csv", help="full precision, one line for each k"
     )
+    for suffix in FIGURES:
+        command.add_argument(
+            f"--{suffix}", type=Path, metavar="FILE", help=f"also draw all curves in one figure, as {suffix.upper()}"
+        )
     add_fields(command)
     command.set_defaults(run=run_curve, output="table")
 
@@ -104,12 +112,42 @@ def run_curve(arguments: argparse.Namespace) -> int:
     from pkpo.commands import curve_table
 
     write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]
+    figures = {suffix: path for suffix in FIGURES if (path := getattr(arguments, suffix)) is not None}
+    _refuse_undrawable(figures)
+    drawn = []
     curves = chain.from_iterable(_file_curves(name, arguments) for name in arguments.files)
     for position, curve in enumerate(curves):
+        drawn.append(curve)
         text = write(curve, first=position == 0)
         encoding = sys.stdout.encoding or "utf-8"  # a file's name may hold what the terminal cannot show
         print(text.encode(encoding, "backslashreplace").decode(encoding))
+    for suffix, path in figures.items():
+        _draw(drawn, path, suffix)
     return 0
+
+
+def _refuse_undrawable(figures: Mapping[str, Path]) -> None:
+    from pkpo.plot import lacking
+
+    for suffix in figures:
+        if absent := lacking(f".{suffix}"):
+            raise CommandError(f"--{suffix} needs {' and '.join(absent)}: pip install 'pkpo[plot]'")
+
+
+def _draw(curves: "Sequence[FileCurve]", path: Path, suffix: str) -> None:
+    """Write one figure of all curves, named by file and verifier."""
+    from pkpo.plot import save
+
+    by_name = {" ".join(filter(None, (each.file.name, each.file.verifier))): each.curve for each in curves}
+    try:
+        save(by_name, path, f".{suffix}")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CommandError(f"--{suffix}: {error}") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CommandError(f"--{suffix}: {reason}") from error
 
 
 def _file_curves(name: str, arguments: argparse.Namespace) -> "Iterator[FileCurve]":
