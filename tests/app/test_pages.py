@@ -197,7 +197,7 @@ def test_missing_completions_have_their_own_page_and_ways_round(client: httpx.Cl
     address = f"/evaluations/{evaluation}"
     shown = page(client, address)
     assert "5 of 12 completions are missing" in shown.text
-    assert "3 were never sent, 1 have no verdict, and 1 were lost to infrastructure errors" in shown.text
+    assert "Never sent: 3; without a verdict: 1; lost to infrastructure errors: 1; on 2 of 3 problems." in shown.text
     assert "a 3 1 2 0.667" in shown.text, "n, missing, c, solve rate"
     dropped = page(client, addresses(shown, f"{address}?missing=drop")[0])
     assert "2 of 3 are in it" in dropped.text

@@ -159,7 +159,7 @@ def test_solve_rates_are_counted_beside_their_histogram() -> None:
 def test_missing_completions_are_counted_and_the_way_out_is_shown() -> None:
     page = evaluation(outcome=MISSING)
     assert "312 of 8,800 completions are missing" in page.text
-    assert "300 were never sent, 8 have no verdict, and 4 were lost to infrastructure errors" in page.text
+    assert "Never sent: 300; without a verdict: 8; lost to infrastructure errors: 4; on" in page.text
     url = evaluation_page().url
     assert f"{url}?missing=drop" in page.values("href")
     assert f"{url}?missing=fail" in page.values("href")
