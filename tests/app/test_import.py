@@ -14,7 +14,9 @@ from app.imports.numbering import LARGEST_ROW
 from app.middleware import BODY_LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
-CRUXEVAL = ROOT.parent / "shared/data/cruxeval/sample_scored_codellama-7b_temp0.2_output.json"
+SHARED = ROOT.parent / "shared/data"
+CRUXEVAL = SHARED / "cruxeval/sample_scored_codellama-7b_temp0.2_output.json"
+O1_MINI = SHARED / "lcb_submissions/O1-Mini-2024-09-12__N_1__Scenario.codegeneration_1_0.2_eval_all.json.gz"
 
 Import = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -60,6 +62,23 @@ def test_cruxeval_arrives_to_the_last_bits(run_import: Import, client: httpx.Cli
     assert values == pytest.approx(expected, abs=1e-12)
     assert "8,000 completions: 8,000 new, 0 there already" in done.stdout
     assert "pass@1 0.3421 [0.3111, 0.3731]" in done.stdout
+
+
+@pytest.mark.skipif(not O1_MINI.exists(), reason=f"REAL DATA NOT TESTED: {O1_MINI} is absent")
+def test_livecodebench_arrives_with_its_problem_set(run_import: Import, client: httpx.Client) -> None:
+    done = run_import(O1_MINI, "--run", "o1-mini")
+    evaluation = imported(done)
+    assert curve(client, evaluation) == {1: pytest.approx(602 / 880, abs=1e-12)}
+    assert client.get(f"/v1/evaluations/{evaluation}").json()["problem_set"] == "livecodebench@1"
+
+
+def test_counts_are_refused_in_a_sentence(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("problem,n,c\nx,8,3\n")
+    done = run_import(path, "--run", "r", "--problem-set", "p")
+    assert done.returncode == 1
+    assert "it has the counts of completions and not the completions, so only `pkpo curve` takes it" in done.stderr
+    assert client.get("/v1/runs").json()["runs"] == []
 
 
 def test_cruxeval_files_are_known_by_their_form(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
