@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 from weakref import WeakValueDictionary
@@ -137,7 +138,7 @@ async def _once(
     route = f"{request.method} {request.url.path}?{request.url.query}"
     claim = _Claim(session, caller.project_id, idempotency_key, route, hashlib.sha256(content).digest())
     gates: Gates = request.app.state.gates
-    async with gates.of(caller.project_id, idempotency_key):
+    async with _passed(gates.of(caller.project_id, idempotency_key)):
         await _take(claim)
         await run_in_threadpool(claim.refuse_if_used)
         request.scope[CLAIM] = claim
@@ -146,6 +147,19 @@ async def _once(
 
 # Of every route that writes by POST. It ends before the transaction does: who waited then waits for that in `_take`.
 ONCE: Final = Depends(_once, scope="function")
+
+
+@asynccontextmanager
+async def _passed(gate: asyncio.Lock) -> AsyncIterator[None]:
+    """Within it no other request of this process has the key; KeyInUse where one keeps it for too long."""
+    try:
+        await asyncio.wait_for(gate.acquire(), LONGEST_WAIT)
+    except TimeoutError:
+        raise KeyInUse from None
+    try:
+        yield
+    finally:
+        gate.release()
 
 
 async def _take(claim: _Claim) -> None:

@@ -129,10 +129,8 @@ class _Body:
         return {"type": "http.disconnect"}
 
     async def _next(self) -> Message:
-        if self._decoded is not None:
-            async for message in self._decoded:
-                return message
-        return await self._receive()
+        message = await anext(self._decoded, None) if self._decoded is not None else None
+        return message or await self._receive()
 
     async def _decode(self, decoder: Decoder) -> AsyncIterator[Message]:
         more = True

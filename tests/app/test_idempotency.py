@@ -17,6 +17,10 @@ from tests.app.conftest import serving
 from tests.app.ingesting import JSON, assert_refused, completion, evaluation, exact, pointers, row_counts, statistics
 
 KEY = "3f0e0f5c-6f0b-4a53-8d5e-2f4d1d7c9f10"
+ADVISORY_LOCKS = text(
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+)
 NEW = {"run": "codellama-7b", "step": 0, "problem_set": "cruxeval-output"}
 
 
@@ -164,6 +168,27 @@ def test_many_who_wait_leave_the_first_what_it_needs(client: httpx.Client, sessi
     assert [answer.status_code for answer in answers] == [201] * 100
     assert sum(not replayed(answer) for answer in answers) == 1
     assert kept(session) == 1
+
+
+@pytest.mark.parametrize("same_server", [True, False])
+def test_who_waits_too_long_is_told_to_come_back(
+    client: httpx.Client, database_url: str, session: Session, monkeypatch: pytest.MonkeyPatch, same_server: bool
+) -> None:
+    monkeypatch.setattr("app.idempotency.LONGEST_WAIT", 0.3)
+    with (
+        serving(database_url) as url,
+        httpx.Client(base_url=url, timeout=60) as second,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        session.execute(text("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
+        first = thread.submit(post, client, "/v1/evaluations", NEW)
+        while not session.scalar(ADVISORY_LOCKS):
+            threading.Event().wait(0.01)
+        late = post(client if same_server else second, "/v1/evaluations", NEW)
+        session.rollback()
+        assert_refused(late, 503, "idempotency-key-in-use")
+        assert late.headers["retry-after"] == "1"
+        assert_same(post(second, "/v1/evaluations", NEW), first.result())
 
 
 def test_answers_are_kept_for_seven_days(client: httpx.Client, session: Session) -> None:
