@@ -124,11 +124,11 @@ def transform(
       ValueError: an unknown name or scale, k out of its range for some group, weights that are not finite, rewards
         that are not finite real numbers, or credits beyond the range of float64.
     """
-    weights = _weights(name, k)
+    weights = weights_of(name, k)
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     values, valid = inputs.rewards(g, mask)
-    _check_range(name, weights, values.shape, valid)
+    check_range(name, weights, values.shape, valid)
     width = values.shape[-1]
     flat_valid = None if valid is None else valid.reshape(-1, width)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
@@ -141,7 +141,7 @@ def transform(
 
 def smallest_n(name: str, k: int | Mapping[int, float]) -> int:
     """The smallest group that the named transform can credit at k, or at each of several k."""
-    weights = _weights(name, k)
+    weights = weights_of(name, k)
     return max(_smallest_n(name, attempts) for attempts, _ in weights)
 
 
@@ -149,10 +149,10 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
     {"s": s, "sloo": sloo, "sloo_minus_one": sloo_minus_one, "centered": centered, "plugin": plugin}
 )
 
-_Weights = tuple[tuple[int, float], ...]
+Weights = tuple[tuple[int, float], ...]
 
 
-def _weights(name: str, k: int | Mapping[int, float]) -> _Weights:
+def weights_of(name: str, k: int | Mapping[int, float]) -> Weights:
     """(k, weight) in ascending k, for a k alone with weight 1."""
     if name not in TRANSFORMS:
         raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}; got {name!r}")
@@ -169,14 +169,15 @@ def _smallest_n(name: str, k: int) -> int:
     return k if name == "s" else max(k, 2)
 
 
-def _check_range(name: str, weights: _Weights, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> None:
+def check_range(name: str, weights: Weights, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> None:
+    """ValueError naming the first group that is too small for the named transform at the largest k."""
     k = max(attempts for attempts, _ in weights)
     hint = "; sloo_minus_one allows k = n" if name in ("sloo", "centered") else ""
     inputs.check_sizes(name, _smallest_n(name, k), f"k={k}", shape, valid, hint)
 
 
 def _credited(
-    name: str, weights: _Weights, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, scale: Scale
+    name: str, weights: Weights, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, scale: Scale
 ) -> NDArray[np.float64]:
     """The credits of groups of shape (P, n), before they are brought to unit RMS."""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install a lock into .venv: `requirements/install.sh service` or `requirements/install.sh test`.
+# Install a lock into .venv: `requirements/install.sh service`, or `test`, or `torch`.
 # Does nothing, and needs no network, when that lock is installed already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,6 +79,17 @@ hand_on_pip_settings() {
     export UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}" UV_PYTHON_DOWNLOADS=never
 }
 
+# torch comes from a folder of local wheels where one has it. Else it comes from PyTorch's index, in the build that knows
+# the processor alone: the one of PyPI brings gigabytes of CUDA on Linux.
+install_torch() {
+    local torch=$1
+    say "Installing $torch"
+    uv_install --no-index --no-deps "$torch" 2>/dev/null && return
+    uv_install $no_index --no-deps --torch-backend="${UV_TORCH_BACKEND:-cpu}" "$torch"
+}
+
+uv_install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" 1>&2; }
+
 if installed; then exit 0; fi
 # Two at a time, as `make run` and `make test` at once, would install over each other.
 if command -v flock >/dev/null; then
@@ -92,8 +103,9 @@ usable || make_venv
 cmp -s requirements/uv.lock .venv/.installed-uv || install_uv
 no_index=""
 hand_on_pip_settings
-say "Downloading $(grep -c '==' "$lock") packages of $lock (hash-checked)"
+say "Downloading $(grep -c '^[^#].*==' "$lock") packages of $lock (hash-checked)"
 .venv/bin/uv pip install $no_index --python .venv/bin/python --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
-.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --offline -e . 1>&2
+if [ "$1" = torch ]; then install_torch "$(sed -n 's/^# \(torch==\)/\1/p' "$lock")"; fi
+uv_install --no-deps --no-build-isolation --offline -e .
 cp "$lock" "$stamp"
 say "Installed; nothing is downloaded again until the lock changes"

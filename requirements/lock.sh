@@ -2,7 +2,11 @@
 # Resolve the locks anew: `make lock`, after a change to a requirements/*.in.
 set -euo pipefail
 cd "$(dirname "$0")"
-for name in uv service test; do
+compile() {
     ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-        --no-header --no-annotate -o "$name.lock" "$name.in"
-done
+        --no-header --no-annotate "$@"
+}
+for name in uv service test; do compile -o "$name.lock" "$name.in"; done
+# torch has no hash here, so that a wheel of the machine's own will do. Its line stands as a comment, for install.sh.
+compile --no-deps --no-emit-package torch -o torch.lock torch.in
+sed -n 's/^torch==/# &/p' torch.in >>torch.lock

@@ -19,9 +19,9 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def install(clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The finished `install.sh service`, run with no environment but the one given."""
-    command = [str(clone / "requirements" / "install.sh"), "service"]
+def install(clone: Path, lock: str = "service", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The finished `install.sh service`, or of another lock, run with no environment but the one given."""
+    command = [str(clone / "requirements" / "install.sh"), lock]
     ours = {"PATH": os.environ["PATH"], **environment}
     return subprocess.run(command, env=ours, cwd="/", capture_output=True, text=True, check=False, timeout=60)
 
@@ -116,3 +116,44 @@ def test_once_installed_nothing_is_asked_of_uv_again(clone: Path) -> None:
     calls = (clone / "uv-calls").read_text()
     assert install(clone).stderr == ""
     assert (clone / "uv-calls").read_text() == calls
+
+
+def arguments_of_uv(clone: Path) -> list[str]:
+    """The arguments of each call of uv, but for --quiet and --python."""
+    lines = (clone / "uv-calls").read_text().splitlines()
+    calls = [line.removeprefix("arguments=pip install ") for line in lines if line.startswith("arguments=")]
+    return [call.replace("--quiet ", "").replace("--python .venv/bin/python ", "") for call in calls]
+
+
+def test_torch_is_taken_from_a_folder_of_local_wheels_where_one_has_it(clone: Path) -> None:
+    environment_with(clone, [])
+    attempt = install(clone, "torch")
+    assert attempt.returncode == 0, attempt.stderr
+    assert arguments_of_uv(clone)[:2] == [
+        "--require-hashes -r requirements/torch.lock",
+        "--no-index --no-deps torch==2.13.0",
+    ]
+    assert "--torch-backend" not in (clone / "uv-calls").read_text()
+    assert install(clone, "torch").stderr == ""
+
+
+def test_torch_comes_without_cuda_where_there_is_no_local_wheel(clone: Path) -> None:
+    environment_with(clone, [])
+    uv = clone / ".venv/bin/uv"
+    uv.write_text(uv.read_text() + 'case "$*" in *--no-index*) exit 1;; esac\n')
+    assert install(clone, "torch").returncode == 0
+    assert arguments_of_uv(clone)[2] == "--no-deps --torch-backend=cpu torch==2.13.0"
+
+
+def test_torch_that_cannot_be_had_is_tried_again_the_next_time(clone: Path) -> None:
+    environment_with(clone, [])
+    uv = clone / ".venv/bin/uv"
+    uv.write_text(uv.read_text() + 'case "$*" in *torch==*) exit 1;; esac\n')
+    for _ in range(2):
+        assert install(clone, "torch").returncode != 0
+    assert len([call for call in arguments_of_uv(clone) if "--torch-backend" in call]) == 2
+
+
+def test_the_torch_that_is_installed_is_the_one_asked_for() -> None:
+    asked = [line for line in (REQUIREMENTS / "torch.in").read_text().splitlines() if line.startswith("torch==")]
+    assert (REQUIREMENTS / "torch.lock").read_text().splitlines()[-1:] == [f"# {line}" for line in asked]

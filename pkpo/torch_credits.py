@@ -1,0 +1,266 @@
+"""The arithmetic of pkpo.torch: credits of sorted groups on a tensor's own device, which is never asked for a value.
+
+It is the linear form of pkpo.credits, with two differences. Running sums are taken by a tree, which every device adds
+up alike. And where a mask makes groups of several sizes, the weights of each row are chosen on the device.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pkpo import credits
+from pkpo.transforms import Weights
+from pkpo.weights import LIFT, ByteCache, order_weights
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A floating type to calculate in, and the powers of two that keep what is calculated within its range."""
+
+    dtype: torch.dtype
+    lift: int  # weights are kept times 2^lift, for the reason in pkpo.weights
+    large: float  # groups whose largest |reward| reaches this are first multiplied by 2^shrink
+    shrink: int
+    integer: torch.dtype  # as wide; holds the type's exponent plus bias from bit mantissa upwards
+    bias: int
+    mantissa: int
+
+
+DOUBLE = Arithmetic(torch.float64, LIFT, 2.0**500, -524, torch.int64, 1023, 52)
+SINGLE = Arithmetic(torch.float32, 40, 2.0**60, -68, torch.int32, 127, 23)
+
+
+def arithmetic_of(device: torch.device) -> Arithmetic:
+    """The widest that the device has: float64, but float32 on Apple's MPS."""
+    return SINGLE if device.type == "mps" else DOUBLE
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Groups sorted ascending. Masked entries come last and equal the largest reward, so that no gap leads to them."""
+
+    rewards: Tensor  # (P, n), divided by scale
+    order: Tensor  # (P, n), the places that they came from
+    scale: Tensor  # (P, 1), a power of two, or NaN where a group has no credits
+
+
+def rank(g: Tensor, valid: Tensor | None, sizes: Tensor | None, needed: int, arithmetic: Arithmetic) -> Ranked:
+    """The groups of g, shape (P, n), sorted. Without credits are those not finite, and those of fewer than needed."""
+    if valid is not None:
+        g = torch.where(valid, g, g.masked_fill(~valid, -math.inf).amax(dim=1, keepdim=True))
+    rewards, order = torch.sort(g, dim=1)
+    rewards = rewards.to(arithmetic.dtype)
+    scale = rewards.new_ones((len(rewards), 1))
+    if torch.finfo(g.dtype).max >= arithmetic.large:
+        large = torch.maximum(-rewards[:, :1], rewards[:, -1:]) >= arithmetic.large
+        rewards = rewards * scale.masked_fill(large, 2.0**arithmetic.shrink)
+        scale = scale.masked_fill(large, 2.0**-arithmetic.shrink)
+    scale = scale + 0 * (rewards[:, -1:] - rewards[:, :1])  # 0 times a range that is not finite is NaN
+    if sizes is not None:
+        scale = scale.masked_fill(sizes[:, None] < needed, math.nan)
+    return Ranked(rewards, order, scale)
+
+
+class Form(NamedTuple):
+    """Weights times 2^lift as in pkpo.credits.Form, each part one row for all groups or a row for each."""
+
+    below: Tensor | None = None  # (n - 1,) or (P, n - 1)
+    middle: Tensor | None = None  # like below
+    level: Tensor | None = None  # (n,) or (P, n)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return sum(part.nbytes for part in self if part is not None)
+
+
+def credits_of(ranked: Ranked, form: Form, arithmetic: Arithmetic) -> Tensor:
+    """The credits of ranked groups, shape (P, n), in the places that the rewards came from."""
+    assert form.below is not None
+    rewards = ranked.rewards
+    gaps = rewards[:, 1:] - rewards[:, :-1]
+    total = _running_sums(gaps * form.below)
+    if form.middle is not None:
+        total = total - (gaps * form.middle).sum(dim=1, keepdim=True)
+    if form.level is not None:
+        total = total + (rewards * form.level).sum(dim=1, keepdim=True)
+    total = total * (ranked.scale * 2.0**-arithmetic.lift)
+    return torch.empty_like(rewards).scatter_(1, ranked.order, total)
+
+
+def means_of(ranked: Ranked, form: Form, arithmetic: Arithmetic) -> Tensor:
+    """The weighted mean of each ranked group, shape (P,), within the range of its rewards."""
+    assert form.level is not None
+    means = (ranked.rewards * form.level).sum(dim=1) * 2.0**-arithmetic.lift
+    return means.clamp(ranked.rewards[:, 0], ranked.rewards[:, -1]) * ranked.scale[:, 0]
+
+
+def _running_sums(terms: Tensor) -> Tensor:
+    """0 and the running sums of each row of terms, shape (P, n - 1): shape (P, n).
+
+    Each half of a block is summed by itself, then the second is raised by the sum of the first. No sum passes through
+    more than log2(n) additions where a loop has n, and a term of 0 changes none, so ties stay equal. Scans on
+    accelerators promise neither that nor the same order of additions each time: torch.cumsum is refused there under
+    torch.use_deterministic_algorithms.
+    """
+    groups, n = len(terms), terms.shape[1] + 1
+    width = 1 << (n - 1).bit_length()
+    sums = terms.new_zeros((groups, width))
+    sums[:, 1:n] = terms
+    half = 1
+    while half < width:
+        blocks = sums.view(groups, width // (2 * half), 2, half)
+        blocks[:, :, 1] += blocks[:, :, 0, -1:]
+        half *= 2
+    return sums[:, :n]
+
+
+# Up to this width the forms of every size are made at once, at most 0.5 MiB a part, and a call picks its rows.
+TABLED = 256
+
+
+class _Binomials(NamedTuple):
+    """C(i - 1, k - 1) for i = 1..n as mantissa * 2^exponent, mantissa 0 or in [0.5, 1), each within 0.5 ulp."""
+
+    mantissa: Tensor  # (n,)
+    exponent: Tensor  # (n,), integers
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both."""
+        return self.mantissa.nbytes + self.exponent.nbytes
+
+
+Made = TypeVar("Made", bound=Callable[..., Form | _Binomials])
+
+_forms: ByteCache[Form] = ByteCache(64 * 2**20)
+_binomials: ByteCache[_Binomials] = ByteCache(32 * 2**20)
+
+
+def _constant(function: Made) -> Made:
+    """The function, the results of which torch.compile is to take for constants of the graph.
+
+    torch.compiler.assume_constant_result does no more, but it imports the compiler, which takes as long as torch does.
+    """
+    vars(function)["_dynamo_marked_constant"] = True
+    return function
+
+
+def form_of(name: str, weights: Weights, g: Tensor, sizes: Tensor | None, arithmetic: Arithmetic) -> Form:
+    """The form of the named transform, or of max_at_k, for groups g, shape (P, n), of these sizes, shape (P,).
+
+    Whatever depends on n alone is made once and kept, 96 MiB in all: only the first call at an n copies to the device.
+    """
+    n = len(range(g.shape[1]))  # a plain number, where torch.compile would trace a symbol
+    keep = type(g) is Tensor  # what is made under a fake tensor is fake itself, of no use to the next call
+    if sizes is None:
+        return _full_form(name, weights, n, g.device, arithmetic, keep)
+    if n > TABLED:
+        return _ragged_form(name, weights, n, sizes, arithmetic, keep)
+    table = _table(name, weights, n, g.device, arithmetic, keep)
+    return Form(*(None if part is None else part[sizes] for part in table))
+
+
+@_constant
+def _full_form(name: str, weights: Weights, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+    """The weights that pkpo.credits uses for groups of n, each within 0.5 ulp, shape (n - 1,) or (n,)."""
+
+    def tensor(part: NDArray[np.float64] | None) -> Tensor | None:
+        if part is None:
+            return None
+        return torch.tensor(part * 2.0 ** (arithmetic.lift - LIFT), dtype=arithmetic.dtype, device=device)
+
+    def make() -> Form:
+        if name == "max_at_k":
+            return Form(level=tensor(order_weights(n, weights[0][0])))
+        made = credits.form(name, n, weights)
+        return Form(tensor(made.below), tensor(made.middle), tensor(made.level))
+
+    return _forms.get((name, weights, n, device, arithmetic.dtype), make) if keep else make()
+
+
+@_constant
+def _table(name: str, weights: Weights, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+    """The forms of groups of 0..n completions among n places, shape (n + 1, n - 1) or (n + 1, n)."""
+
+    def make() -> Form:
+        return _ragged_form(name, weights, n, torch.arange(n + 1, device=device), arithmetic, keep)
+
+    return _forms.get((name, weights, n, device, arithmetic.dtype, "by size"), make) if keep else make()
+
+
+@_constant
+def _binomials_of(k: int, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> _Binomials:
+    """C(i - 1, k - 1) for i = 1..n, from integers of at least 128 bits."""
+
+    def make() -> _Binomials:
+        pairs = [(0.0, 0)] * (k - 1)
+        product, shift = 1 << 128, -128
+        for i in range(k, n + 1):
+            mantissa, exponent = math.frexp(product)
+            pairs.append((mantissa, exponent + shift))
+            product = product * i // (i - k + 1)
+            if product >> 192:
+                product, shift = product >> 64, shift + 64
+        mantissas, exponents = zip(*pairs, strict=True)
+        return _Binomials(
+            torch.tensor(mantissas, dtype=arithmetic.dtype, device=device),
+            torch.tensor(exponents, dtype=arithmetic.integer, device=device),
+        )
+
+    return _binomials.get((k, n, device, arithmetic.dtype), make) if keep else make()
+
+
+def _ragged_form(name: str, weights: Weights, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Form:
+    """The weights of each row for its size, each within 4 ulp, shape (P, n - 1) or (P, n)."""
+    total = Form()
+    n = sizes.to(arithmetic.dtype)[:, None]
+    for k, weight in weights:
+        form = _ragged_form_at(name, k, _ragged_order_weights(k, width, sizes, arithmetic, keep), n)
+        total = Form(*(_plus(*parts, weight) for parts in zip(total, form, strict=True)))
+    return total
+
+
+def _plus(total: Tensor | None, part: Tensor | None, weight: float) -> Tensor | None:
+    if part is None:
+        return total
+    return part * weight if total is None else total + part * weight
+
+
+def _ragged_form_at(name: str, k: int, w: Tensor, n: Tensor) -> Form:
+    """As pkpo.credits makes it for one n, from the order weights w, shape (P, N), of rows of sizes n, shape (P, 1)."""
+    i = torch.arange(1, w.shape[1] + 1, dtype=w.dtype, device=w.device)
+    m, lower, upper = i[:-1], w[:, :-1], w[:, 1:]
+    if name == "max_at_k":
+        return Form(level=w)
+    if name == "s":
+        return Form(lower, level=w * (i == 1) if k == 1 else w * ((k - 1) / (i - 1).clamp(min=1)))
+    if name == "sloo_minus_one" and k > 1:
+        return Form(upper)
+    if name == "plugin" and k > 1:
+        return Form((m * upper + (n - m) * lower) / (n - 1), (n - m) * lower / (n - 1))
+    below, middle = lower * (n / (n - k)), (n - m) * lower / (n - k)
+    if name != "sloo":
+        return Form(below, middle)
+    share = k / ((n - 1) * (n - k))
+    return Form(below + share * lower, middle, -share * w * ((i - k) / (i - 1).clamp(min=1)))
+
+
+def _ragged_order_weights(k: int, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Tensor:
+    """C(i - 1, k - 1) / C(n, k) times 2^lift for i = 1..N, in a row for each size n: shape (P, N), 0 where i > n.
+
+    As k / n * C(i - 1, k - 1) / C(n - 1, k - 1). Falling from k / n at the top by (i - k) / (i - 1) a rank would drift
+    over many ranks; the binomials come from the host, where they are exact.
+    """
+    binomials = _binomials_of(k, width, sizes.device, arithmetic, keep)
+    top = (sizes[:, None] - 1).clamp(min=0)
+    exponent = binomials.exponent - binomials.exponent[top] + (arithmetic.lift + arithmetic.bias)
+    power = (exponent.clamp(min=0) << arithmetic.mantissa).view(arithmetic.dtype)  # 2^exponent to the last bit
+    w = binomials.mantissa / binomials.mantissa[top] * (k / sizes[:, None].to(arithmetic.dtype)) * power
+    return w.masked_fill(torch.arange(width, device=sizes.device) > top, 0)
