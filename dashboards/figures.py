@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, log2, log10
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboards.numerals import MINUS, count, estimate, is_rate, metric_name, percent, problems, span
 from pkpo.curves import CurvePoint, PassAtKCurve
+from pkpo.weights import LIFT, order_weights
 
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
 ESTIMATE, RIBBON = "var(--estimate)", "var(--ribbon)"
@@ -112,6 +114,32 @@ def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
     figure.update_yaxes(rangemode="tozero", title_text="problems", nticks=6, dtick=1 if highest <= 5 else None)
     for edge in (0, 1):
         figure.add_vline(edge, line={"color": RULE, "width": 1})
+    return figure
+
+
+def weights_figure(n: int, k: int) -> go.Figure:
+    """The weight of each rank in max_g@k of n rewards, C(i - 1, k - 1) / C(n, k), as a bar.
+
+    arXiv:2505.15201v4, Figure 2.
+    """
+    weights = np.ldexp(order_weights(n, k), -LIFT)
+    figure = go.Figure(layout=_layout())
+    figure.add_trace(
+        go.Bar(
+            name="weight",
+            x=list(range(1, n + 1)),
+            y=weights.tolist(),
+            marker={"color": ESTIMATE},
+            hovertext=[f"<b>{_precise(weight)}</b><br>rank {i} of {n}" for i, weight in enumerate(weights, 1)],
+            hoverinfo="text",
+        )
+    )
+    figure.update_xaxes(
+        title_text=f"rank i of the reward, ascending · n = {count(n)} · k = {count(k)}", tickformat=",d"
+    )
+    if n <= 20:
+        figure.update_xaxes(dtick=1)
+    figure.update_yaxes(title_text="weight", rangemode="tozero", nticks=6)
     return figure
 
 

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.estimates.schemas import K, Missing, WholeNumber
 from app.ingest.verdicts import ProblemName, VersionedName
+from app.transforms.schemas import TransformName
 from dashboards.pages import Sort
 
 Cursor = Annotated[str | None, Field(max_length=4096)]
 MOST_FURTHER_KS: Final = 20
+MOST_TYPED_CHARACTERS: Final = 12_000  # in an address, where each may take three bytes
 MOST_LINES: Final = 6  # of a run, that eyes can tell apart
 # What Postgres cannot compare with, and no name has.
 NO_CONTROL_CHARACTERS = r"^\P{Cc}*$"
@@ -67,6 +69,15 @@ class ProblemQuery(VerifierQuery):
 
     problem: ProblemName
     index: Annotated[int, WholeNumber, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class TransformQuery(_PageQuery):
+    """What was typed; an address without anything has an example."""
+
+    rewards: Annotated[str, Field(max_length=MOST_TYPED_CHARACTERS)] = "1 0 0.5 0\n0.25 - 1 0 0 0.75"
+    k: Annotated[str, Field(max_length=20)] = "2"
+    transform: TransformName = "sloo_minus_one"
+    scale: Literal["sum", "mean", "rms"] = "sum"
 
 
 class EvaluationQuery(CurveFileQuery):

@@ -14,12 +14,22 @@ from app.pages.evaluation import evaluation_page
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
 from app.pages.problem import problem_page
-from app.pages.queries import CurveFileQuery, EvaluationQuery, HomeQuery, ProblemQuery, RunQuery, VerifierQuery
+from app.pages.queries import (
+    CurveFileQuery,
+    EvaluationQuery,
+    HomeQuery,
+    ProblemQuery,
+    RunQuery,
+    TransformQuery,
+    VerifierQuery,
+)
 from app.pages.run import run_page
+from app.pages.transform import transform_file, transform_page
 from dashboards.assets import CACHE_CONTROL, asset
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
 from dashboards.problem_page import render_problem
 from dashboards.run_page import render_run
+from dashboards.transform_page import Wrong, render_transform
 
 router = APIRouter(include_in_schema=False)
 
@@ -87,6 +97,19 @@ def problems_csv(
 ) -> Response:
     """Every problem of the evaluation."""
     return problems_file(session, caller.project_id, evaluation_id, query)
+
+
+@router.get("/transform")
+def transform(query: Annotated[TransformQuery, Query()], caller: Reader) -> Response:
+    """Credits for rewards that are typed into a form."""
+    page = transform_page(query)
+    return html(render_transform(page), 422 if isinstance(page.outcome, Wrong) else 200)
+
+
+@router.get("/transform/credits.csv")
+def credits_csv(query: Annotated[TransformQuery, Query()], caller: Reader) -> Response:
+    """The same credits, in full precision."""
+    return transform_file(query)
 
 
 @router.get("/docs")

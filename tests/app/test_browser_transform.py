@@ -1,0 +1,66 @@
+"""The playground in a real Chromium, with and without JavaScript."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.app.browsing import CHROMIUM, browsing, chromium
+from tests.app.test_browser import HOSTILE
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page was looked at in a browser"),
+]
+
+WAYS: list[dict[str, Any]] = [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize("how", WAYS, ids=["light", "dark", "phone"])
+def test_rewards_are_pasted_and_their_credits_and_weights_seen(
+    browser: Browser, shared_client: httpx.Client, how: dict[str, Any]
+) -> None:
+    with browsing(browser, str(shared_client.base_url).rstrip("/"), **how) as (page, offences):
+        page.goto("/")
+        page.get_by_role("link", name="Transform").click()
+        page.get_by_role("textbox", name="Rewards").fill("1 0 0 0 1 0 0 0\n0 0 0 0 0 0 0 1")
+        page.get_by_label("k, attempts").fill("4")
+        page.get_by_label("transform", exact=True).select_option("sloo")
+        page.get_by_label("scale").select_option("mean")
+        page.get_by_role("button", name="Transform").click()
+        expect(page.get_by_role("textbox", name="Rewards")).to_have_value("1 0 0 0 1 0 0 0\n0 0 0 0 0 0 0 1")
+        expect(page.locator(".credits tbody tr")).to_have_count(18)
+        expect(page.locator(".weights .canvas .barlayer .point")).to_have_count(8)
+        expect(page.locator(".weights .xtitle")).to_contain_text("n = 8 · k = 4")
+        rows = page.locator(".credits tbody tr").all_inner_texts()
+        page.reload()
+        assert page.locator(".credits tbody tr").all_inner_texts() == rows, "the address is the state"
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide == 0
+        assert not offences, offences
+
+
+def test_the_form_works_without_javascript_and_says_what_is_wrong(
+    browser: Browser, shared_client: httpx.Client
+) -> None:
+    how = {"java_script_enabled": False}
+    with browsing(browser, str(shared_client.base_url).rstrip("/"), **how) as (page, offences):
+        page.goto("/transform")
+        for text in HOSTILE[::3]:
+            page.get_by_role("textbox", name="Rewards").fill(text)
+            page.get_by_role("button", name="Transform").click()
+            expect(page.get_by_role("alert")).to_contain_text("Line 1")
+            expect(page.get_by_role("textbox", name="Rewards")).to_have_value(text)
+        page.get_by_role("textbox", name="Rewards").fill("1 0 1")
+        page.get_by_role("button", name="Transform").click()
+        expect(page.locator(".credits tbody tr")).to_have_count(4)
+        assert not offences.dialogs + offences.elsewhere
+        assert [error for error in offences.errors if "422" not in error] == []
