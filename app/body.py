@@ -76,6 +76,11 @@ def parse_lines(adapter: TypeAdapter[T], body: bytes, member: str, most: int) ->
     return validated(adapter, {member: rows})
 
 
+def refuse_key_twice(body: bytes) -> None:
+    """Raise KeyTwice where some object of a JSON body has a key twice: what another parser has read does not tell."""
+    _value(_text(body))
+
+
 def validated(adapter: TypeAdapter[T], value: Any) -> T:
     """The value by the rules of its model; InvalidRequest or RequestValidationError where it breaks one."""
     try:

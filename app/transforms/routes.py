@@ -1,7 +1,7 @@
 """Rewards in, credits out: the call that a training loop makes at every step, so nothing stands in its way."""
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import orjson
@@ -10,10 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
 from app.auth.security import Reader
+from app.auth.service import Caller, ScopeMissing
 from app.body import JSON, Body, body_in
 from app.errors import InvalidRequest
-from app.transforms import npy, query, schemas, service, wire
-from app.transforms.schemas import TransformOptions
+from app.transforms import npy, query, record, schemas, service, wire
+from app.transforms.schemas import Record, Recorded, TransformOptions
 from app.transforms.service import Credits
 from app.transforms.wire import Groups
 
@@ -38,47 +39,74 @@ async def transform_rewards(request: Request, caller: Reader, body: RewardsBody)
 
     Unbiased for the gradient of max_g@k (of pass@k where rewards are 0 and 1), or of its weighted sum over several k.
 
+    With `record` the groups are stored before the answer, by run, segment, step and place in the request: the same ones
+    again are `replayed`. It needs the scope `write`.
+
     An array in the npy format (`application/x-npy`) is `(n,)`, one group, or `(groups, n)`, of floats, integers or
     bools; nan = missing. Its options stand in the query, its answer is the credits alone: float64, of the same shape,
     nan where the reward is. `Accept` asks for the other form: JSON for an array, or an array for groups of one size.
     """
-    if len(body.content) <= SMALL:
-        return _answer(request, body)
-    return await run_in_threadpool(_answer, request, body)
+    small = len(body.content) <= SMALL
+    asked = _read(body, request) if small else await run_in_threadpool(_read, body, request)
+    if small and asked.record is None:
+        return _answer(request, caller, asked)
+    return await run_in_threadpool(_answer, request, caller, asked)
 
 
-def _answer(request: Request, body: Body) -> Response:
-    groups, options, shape = _read(request, body)
-    result = service.credit(groups, options)
-    media_type = _media_type_of_answer(request, body)
-    answer = (
-        npy.written(groups, result.credits, shape) if media_type == npy.MEDIA_TYPE else _json(groups, options, result)
-    )
+class _Asked(NamedTuple):
+    """Groups, and what they are to become."""
+
+    groups: Groups
+    options: TransformOptions
+    media_type: str  # of the body
+    shape: tuple[int, ...] | None = None  # of the array that they were, if they were one
+    record: Record | None = None  # where to store them
+
+
+def _answer(request: Request, caller: Caller, asked: _Asked) -> Response:
+    result = service.credit(asked.groups, asked.options)
+    recorded = None if asked.record is None else _recorded(request, caller, asked, asked.record, result)
+    media_type = _media_type_of_answer(request, asked.media_type)
+    if media_type == npy.MEDIA_TYPE:
+        answer = npy.written(asked.groups, result.credits, asked.shape)
+    else:
+        answer = _json(asked.groups, asked.options, result, recorded)
     return Response(answer, media_type=media_type)
 
 
-def _read(request: Request, body: Body) -> tuple[Groups, TransformOptions, tuple[int, ...] | None]:
-    """The groups, what they are to become, and the shape of the array that they were, if they were one."""
+def _recorded(request: Request, caller: Caller, asked: _Asked, where: Record, result: Credits) -> Recorded:
+    """What became of the groups; committed, so that an answer means that they are on disk."""
+    if "write" not in caller.scopes:
+        raise ScopeMissing("write")
+    with request.app.state.sessions.begin() as session:
+        return record.store(session, caller.project_id, where, asked.groups, asked.options, result)
+
+
+def _read(body: Body, request: Request) -> _Asked:
     if body.media_type == npy.MEDIA_TYPE:
         options, rewards = query.options_in(request.query_params), npy.rewards(body.content)
-        return npy.groups_of(rewards), options, rewards.shape
+        return _Asked(npy.groups_of(rewards), options, body.media_type, rewards.shape)
     fields = wire.json_object(body.content)
     if "rewards" not in fields:
         raise InvalidRequest("rewards are missing.", [("/rewards", "missing")])
-    options = wire.options_of(TransformOptions, fields)
+    where = record.read(body.content, fields) if "record" in fields else None
+    options = wire.options_of(TransformOptions, {name: fields[name] for name in fields if name != "record"})
     groups = wire.groups_of(fields["rewards"])
-    wire.refuse_key_twice(body.content, fields)
-    return groups, options, None
+    if where is None:
+        wire.refuse_key_twice(body.content, fields)
+    else:
+        record.refuse_other_shape(where, groups)
+    return _Asked(groups, options, body.media_type, record=where)
 
 
-def _media_type_of_answer(request: Request, body: Body) -> str:
+def _media_type_of_answer(request: Request, of_body: str) -> str:
     """That of the body, unless only the other one is accepted by name."""
     accepted = {each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "").split(",")}
     named = accepted & {JSON, npy.MEDIA_TYPE}
-    return named.pop() if len(named) == 1 else body.media_type
+    return named.pop() if len(named) == 1 else of_body
 
 
-def _json(groups: Groups, options: TransformOptions, result: Credits) -> bytes:
+def _json(groups: Groups, options: TransformOptions, result: Credits, recorded: Recorded | None) -> bytes:
     return orjson.dumps(
         {
             "credits": _by_group(result.credits, groups.sizes),
@@ -86,6 +114,7 @@ def _json(groups: Groups, options: TransformOptions, result: Credits) -> bytes:
             "transform": options.transform,
             "k": options.k,
             "scale": options.scale,
+            **({"recorded": recorded.model_dump()} if recorded else {}),
         },
         option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS,  # nan is written null
     )

@@ -1,10 +1,15 @@
 """What POST /v1/transforms takes and gives. The rewards themselves are read in app.transforms.wire."""
 
 import re
-from typing import Annotated, Any, Literal
+import sys
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
+from app.body import documented
+from app.ingest.canonical import Text
+from app.ingest.schemas import Int4, Name
+from app.ingest.verdicts import ProblemName
 from app.transforms.wire import MOST_REWARDS
 
 TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin"]
@@ -31,10 +36,15 @@ def _weights(value: dict[str, object]) -> dict[int, float]:
     for k, weight in value.items():
         if not re.fullmatch("[1-9][0-9]{0,6}", k) or int(k) > MOST_REWARDS:
             raise ValueError(f"each name among the weights is a k, {K_RULE}")
-        if type(weight) not in (int, float):
+        if type(weight) not in (int, float) or not abs(weight) <= sys.float_info.max:  # type: ignore[arg-type]
             raise ValueError("each weight is a finite number")
         weights[int(k)] = float(weight)  # type: ignore[arg-type]  # the line above says it is a number
     return weights
+
+
+def weights_of(attempts: int | dict[int, float]) -> dict[int, float]:
+    """The weight of each k; 1 for a k alone."""
+    return {attempts: 1.0} if isinstance(attempts, int) else attempts
 
 
 Attempts = Annotated[
@@ -81,7 +91,44 @@ class TransformOptions(BaseModel):
     @property
     def weights(self) -> dict[int, float]:
         """The weight of each k; 1 for a k alone."""
-        return {self.k: 1.0} if isinstance(self.k, int) else self.k
+        return weights_of(self.k)
+
+
+Step = Annotated[int, Field(ge=0, le=2**63 - 1, description="The training step")]
+Segment = Annotated[
+    Int4 | None,
+    Field(
+        description="Which life of the run: a resumed run logs steps again in a new one. By default its latest, and "
+        "the next one where that has another content in the same place"
+    ),
+]
+Completions = Annotated[list[Text], Field(fail_fast=True)]
+MOST_GROUPS: Final = 10_000  # in a request that stores them
+
+
+class Record(BaseModel):
+    """Where groups are stored, and what they are of."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    run: Annotated[Name, Field(description="Made when there is none of this name")]
+    step: Step
+    segment: Segment = None
+    problems: Annotated[
+        list[ProblemName], Field(max_length=MOST_GROUPS, description="That of each group", fail_fast=True)
+    ]
+    completions: Annotated[
+        list[Completions] | None,
+        Field(max_length=MOST_GROUPS, description="The texts of each group, as many as it has rewards", fail_fast=True),
+    ] = None
+
+
+class Recorded(BaseModel):
+    """What became of the groups that were to be stored."""
+
+    segment: int
+    accepted: int = Field(description="Groups stored by this request")
+    replayed: int = Field(description="Groups stored before, and the same")
 
 
 class TransformRequest(TransformOptions):
@@ -90,6 +137,9 @@ class TransformRequest(TransformOptions):
     rewards: list[list[float | None]] = Field(
         description=f"One list for each group, of any length; null = missing. At most {MOST_REWARDS} rewards. "
         "true and false are 1 and 0."
+    )
+    record: Record | None = Field(
+        default=None, description="Store the groups and their credits too; needs the scope `write`"
     )
 
 
@@ -103,6 +153,7 @@ class TransformResponse(BaseModel):
     transform: TransformName
     k: int | dict[str, float]
     scale: Literal["sum", "mean", "rms"]
+    recorded: Recorded | None = Field(default=None, description="With `record` only")
 
 
 ARRAY: dict[str, Any] = {"type": "string", "contentMediaType": "application/x-npy"}
@@ -112,7 +163,9 @@ REQUEST_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": TransformRequest.model_json_schema(),
+                "schema": documented(TypeAdapter(TransformRequest))["requestBody"]["content"]["application/json"][
+                    "schema"
+                ],
                 "examples": {
                     "one k": {
                         "value": {"rewards": [[1.0, 0.0, 0.5, 0.0], [0.25, None, 1.0]], "k": 2},
@@ -123,6 +176,13 @@ REQUEST_BODY: dict[str, Any] = {
                             "k": {"1": 0.5, "4": 0.5},
                             "transform": "sloo_minus_one",
                             "scale": "mean",
+                        },
+                    },
+                    "stored": {
+                        "value": {
+                            "rewards": [[1, 0, 0, 1], [0, None, 1, 0]],
+                            "k": 2,
+                            "record": {"run": "qwen-gsm8k", "step": 120, "problems": ["gsm8k-17", "gsm8k-230"]},
                         },
                     },
                 },

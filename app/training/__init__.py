@@ -1,0 +1,1 @@
+"""What a training loop logs: the groups of its steps with their credits, and its metrics."""

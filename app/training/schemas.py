@@ -1,0 +1,107 @@
+"""What a training loop logs, and what it is answered."""
+
+import math
+import sys
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from app.ingest.schemas import Int4, Name
+from app.ingest.verdicts import ProblemName
+from app.training import examples
+from app.transforms.schemas import Attempts, Completions, Segment, Step, weights_of
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+MOST_ROWS: Final = 10_000
+NOT_FINITE: Final = ("NaN", "Infinity", "-Infinity")
+
+Numbers = Annotated[list[float | None], Field(fail_fast=True)]
+
+
+class NewGroup(BaseModel):
+    """The rewards of one problem at one step, and the credits that a loop made of them."""
+
+    model_config = STRICT
+
+    step: Step
+    segment: Segment = None
+    group_index: Annotated[
+        Int4 | None,
+        Field(
+            description="Its place in the step, for loops that log a step in several requests; by default its place "
+            "among the groups of that step in this request"
+        ),
+    ] = None
+    problem: ProblemName
+    rewards: Annotated[Numbers, Field(description="null = missing")]
+    credits: Annotated[Numbers, Field(description="As many as there are rewards")]
+    completions: Annotated[Completions | None, Field(description="Their texts, as many as there are rewards")] = None
+    k: Attempts
+    transform: Annotated[Name, Field(description="What made the credits: a transform, or a baseline of the loop's own")]
+    scale: Literal["sum", "mean", "rms"] = "sum"
+
+    @model_validator(mode="after")
+    def _as_many_of_each(self) -> Self:
+        for name, given in (("credits", self.credits), ("completions", self.completions)):
+            if given is not None and len(given) != len(self.rewards):
+                raise ValueError(f"{len(self.rewards)} rewards need as many {name}; got {len(given)}")
+        return self
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """The weight of each k; 1 for a k alone."""
+        return weights_of(self.k)
+
+
+class NewGroups(BaseModel):
+    """At most 10,000 groups: all are stored, or none."""
+
+    model_config = STRICT | {"json_schema_extra": {"examples": [examples.NEW_GROUPS]}}
+
+    groups: Annotated[list[NewGroup], Field(max_length=MOST_ROWS)]
+
+
+def _metric_value(value: object) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, str) and value in NOT_FINITE:
+        return float(value)
+    if type(value) in (int, float) and abs(value) <= sys.float_info.max:  # type: ignore[arg-type]  # a number, says the line
+        return float(value)  # type: ignore[arg-type]
+    raise ValueError('a value is a finite number, or one of "NaN", "Infinity", "-Infinity"; null is NaN')
+
+
+class NewMetric(BaseModel):
+    """A number that a loop logs at a step."""
+
+    model_config = STRICT
+
+    step: Step
+    segment: Segment = None
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\P{Cc}+$", examples=["train/loss"])]
+    value: Annotated[
+        float,
+        PlainValidator(_metric_value),
+        WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": [*NOT_FINITE]}, {"type": "null"}]}),
+        Field(description="JSON has no NaN: write it as the string, or as null"),
+    ]
+
+
+class NewMetrics(BaseModel):
+    """At most 10,000 metrics: all are stored, or none."""
+
+    model_config = STRICT | {"json_schema_extra": {"examples": [examples.NEW_METRICS]}}
+
+    metrics: Annotated[list[NewMetric], Field(max_length=MOST_ROWS)]
+
+
+class Logged(BaseModel):
+    """What became of the rows of one request."""
+
+    accepted: int = Field(description="Stored by this request", examples=[2])
+    replayed: int = Field(description="Stored before, and the same", examples=[0])
+    segment: int | None = Field(
+        description="That of the rows that name none: the run's latest, or the one opened for them; null where there "
+        "are no such rows",
+        examples=[0],
+    )
