@@ -11,7 +11,7 @@ from app.errors import AppError
 from app.estimates import queries, run_queries
 from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import EvaluationCurve
-from app.estimates.errors import NoPassed, ProblemSetNotFound, RunNotFound
+from app.estimates.errors import KExceedsN, NoPassed, ProblemSetNotFound, RunNotFound
 from app.estimates.run_queries import RunEvaluation, RunSummary
 from app.estimates.schemas import CurveQuery, PageQuery, RunCurvesQuery
 from app.estimates.service import curves
@@ -124,7 +124,20 @@ def _one_of(sets: Iterable[str], wanted: str) -> str:
 def _at_ks(
     session: Session, evaluations: Sequence[Evaluation], query: RunCurvesQuery
 ) -> list[EvaluationCurve | AppError]:
-    """The curve of each evaluation at those of the query's k that are within its n, from as many reads as k at most."""
+    """The curve of each evaluation at the query's k, or at those that are within its n where some are not."""
+    outcomes = _with_either_metric(session, evaluations, query)
+    short = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, KExceedsN)]
+    if short:
+        fewer = _within_n(session, [evaluations[i] for i in short], query)
+        for i, outcome in zip(short, fewer, strict=True):
+            outcomes[i] = outcome
+    return outcomes
+
+
+def _within_n(
+    session: Session, evaluations: Sequence[Evaluation], query: RunCurvesQuery
+) -> list[EvaluationCurve | AppError]:
+    """The curve of each evaluation at those of the query's k that its n allows, read once for each such choice of k."""
     outcomes = _with_either_metric(session, evaluations, query.model_copy(update={"k": None}))
     allowed = defaultdict(list)
     for i, outcome in enumerate(outcomes):

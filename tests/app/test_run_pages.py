@@ -98,6 +98,18 @@ def test_a_checkpoint_without_a_number_says_why(client: httpx.Client) -> None:
     assert "step 1 not recorded 10 2 0.050" in page(client, f"/runs/{RUN}?missing=fail").text
 
 
+def test_checkpoints_are_paged(client: httpx.Client) -> None:
+    for step in range(101):
+        create_evaluation(client, run=RUN, step=step, problem_set="sums")
+    first = page(client, f"/runs/{RUN}?k=2")
+    assert ("step 99 " in first.text, "step 100 " in first.text) == (True, False)
+    (following,) = addresses(first, f"/runs/{RUN}?k=2&cursor=")
+    last = page(client, following)
+    assert ("step 99 " in last.text, "step 100 " in last.text) == (False, True)
+    rows = table(client, addresses(last, f"/runs/{RUN}/curves.csv")[0])
+    assert [row["step"] for row in rows] == ["100"], "the file has what the page shows"
+
+
 def test_the_file_has_every_point_and_why_there_is_none(client: httpx.Client) -> None:
     address = checkpoint(client, 7, 3, sampling={"temperature": 0.8})
     create_evaluation(client, run=RUN, step=8, problem_set="sums")
