@@ -33,6 +33,7 @@ environment:
   PKPO_ALLOWED_HOSTS JSON list of DNS names under which the service is reached
 """
 MIGRATE = "Bring the schema of the database to this version's. `pkpo serve` does it by itself."
+LONGEST_KEY_NAME = 200
 KEYS = "Make, list and revoke API keys. Once there is one, every request needs one, until all are revoked."
 
 
@@ -101,6 +102,10 @@ def run_keys_create(arguments: argparse.Namespace) -> int:
 
     if arguments.days is not None and not 1 <= arguments.days <= 36_500:
         raise CommandError(f"--days must be between 1 and 36500, not {arguments.days}")
+    if not (arguments.name.strip() and arguments.name.isprintable() and len(arguments.name) <= LONGEST_KEY_NAME):
+        raise CommandError(
+            f"a key's name has 1 to {LONGEST_KEY_NAME} printable characters, not {arguments.name[:60]!a}"
+        )
     expires_at = arguments.days and datetime.now(UTC) + timedelta(days=arguments.days)
     try:
         with _session() as session:

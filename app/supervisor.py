@@ -227,8 +227,9 @@ def _serve(
     """Serves until told to stop."""
     _say("Preparing the database.")
     prepare()
-    _say("Starting the API.")
     with api:
+        if not stop.received:
+            _say("Starting the API.")
         while not stop.received:
             tend_database()
             if api.tend():

@@ -75,6 +75,11 @@ def test_a_key_lives_a_day_to_a_century(pkpo: Pkpo, days: str) -> None:
     assert f"not {days}" in failed(pkpo("keys", "create", "laptop", "--days", days))
 
 
+@pytest.mark.parametrize("name", ["", " ", "laptop\nteam", "a" * 201])
+def test_a_key_has_a_name_that_a_list_can_show(pkpo: Pkpo, name: str) -> None:
+    assert "a key's name has 1 to 200 printable characters" in failed(pkpo("keys", "create", name))
+
+
 def test_other_machines_are_not_served_without_a_key(pkpo: Pkpo, tmp_path: Path) -> None:
     said = failed(pkpo("serve", HOST="0.0.0.0"))
     assert "PKPO_HOST=0.0.0.0" in said
