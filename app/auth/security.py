@@ -36,3 +36,4 @@ def _look_up(request: Request, token: str | None) -> Caller:
 
 Reader = Annotated[Caller, Security(authorize, scopes=["read"])]
 Writer = Annotated[Caller, Security(authorize, scopes=["write"])]
+Admin = Annotated[Caller, Security(authorize, scopes=["admin"])]
