@@ -85,7 +85,8 @@ install_torch() {
     local torch=$1
     say "Installing $torch"
     uv_install --no-index --no-deps "$torch" 2>/dev/null && return
-    uv_install $no_index --no-deps --torch-backend="${UV_TORCH_BACKEND:-cpu}" "$torch"
+    # Not quiet: these are hundreds of megabytes.
+    .venv/bin/uv pip install $no_index --python .venv/bin/python --no-deps --torch-backend="${UV_TORCH_BACKEND:-cpu}" "$torch" >&2
 }
 
 uv_install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" 1>&2; }
@@ -98,7 +99,7 @@ if command -v flock >/dev/null; then
     if installed; then exit 0; fi
 fi
 
-if [ -e .venv ] && ! usable; then say "Making .venv anew: it belongs to another folder, or its Python is gone"; fi
+if [ -e .venv ] && ! usable; then say "Making .venv anew: it is unfinished, belongs to another folder, or has lost its Python"; fi
 usable || make_venv
 cmp -s requirements/uv.lock .venv/.installed-uv || install_uv
 no_index=""

@@ -72,7 +72,7 @@ def test_a_python_without_venv_is_told_the_package_and_leaves_nothing(clone: Pat
 def test_an_environment_that_came_from_another_folder_is_made_anew(clone: Path, tmp_path: Path) -> None:
     environment_with(clone, [])
     moved = clone.rename(tmp_path / "elsewhere")
-    assert ".venv anew: it belongs to another folder" in install(moved, PYTHON="python3.99").stderr
+    assert ".venv anew: it is unfinished, belongs to another folder" in install(moved, PYTHON="python3.99").stderr
 
 
 def test_what_pip_was_told_reaches_uv(clone: Path, tmp_path: Path) -> None:
