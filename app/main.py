@@ -22,6 +22,7 @@ from app.ingest.routes import router as ingest
 from app.middleware import BodyBound, HostCheck, SafeHeaders
 from app.pages.answers import page_of_problem
 from app.pages.routes import router as pages
+from app.problem_sets.routes import router as problem_sets
 from app.runs.routes import router as runs
 from app.training.routes import router as training
 from app.transforms.routes import router as transforms
@@ -83,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
     app.state.gates = Gates()
     errors.install(app, page_of_problem)
-    for router in (transforms, ingest, training, runs, estimates, health.router, pages):
+    for router in (transforms, problem_sets, ingest, training, runs, estimates, health.router, pages):
         app.include_router(router)
     app.add_middleware(BodyBound)
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))

@@ -30,7 +30,7 @@ from app.ingest.schemas import Name
 SEVERAL = ("k",)
 
 
-def _each_parameter_once(request: Request) -> None:
+def each_parameter_once(request: Request) -> None:
     """FastAPI would take the last of several values and ignore the others."""
     names = [name for name, _ in request.query_params.multi_items() if name not in SEVERAL]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -47,7 +47,7 @@ def _unless_known(request: Request, body: bytes) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-router = APIRouter(tags=["estimates"], dependencies=[Depends(_each_parameter_once)])
+router = APIRouter(tags=["estimates"], dependencies=[Depends(each_parameter_once)])
 
 
 @router.post(

@@ -155,7 +155,7 @@ def _within_n(
 def run_curves(session: Session, project_id: int, name: str, query: RunCurvesQuery) -> Page[EvaluationOutcome]:
     """The curve of each evaluation of a run, by step, or why it has none."""
     run = read_run(session, project_id, name)
-    problem_set_id = None if query.problem_set is None else _problem_set_id(session, project_id, query.problem_set)
+    problem_set_id = None if query.problem_set is None else find_problem_set(session, project_id, query.problem_set)
     listed = _evaluations(session, run, problem_set_id, query)
     outcomes = curves(session, [each.evaluation for each in listed.items], query)
     return Page(tuple(map(EvaluationOutcome, listed.items, outcomes)), listed.next_cursor)
@@ -169,7 +169,7 @@ def _evaluations(
     return page(rows, query.limit, lambda last: (last.step, last.evaluation.id))
 
 
-def _problem_set_id(session: Session, project_id: int, full_name: str) -> int:
+def find_problem_set(session: Session, project_id: int, full_name: str) -> int:
     """The id of `name@version`; of a bare name its only version."""
     name, _, version = full_name.partition("@")
     versions = run_queries.problem_sets(session, project_id, name)

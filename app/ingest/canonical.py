@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
 MOST_BYTES: Final = 65_536
+MOST_BYTES_OF_TESTS: Final = 2**20
 DEEPEST: Final = 32
 SMALLEST_INTEGER: Final = -(2**63)
 LARGEST_INTEGER: Final = 2**64 - 1  # seeds are often unsigned
@@ -44,21 +46,26 @@ def storable_text(text: str) -> str:
     return text
 
 
-def _storable_object(value: dict[str, Any]) -> dict[str, Any]:
-    _room_after(value, MOST_BYTES, DEEPEST)
-    size = len(canonical_json(value).encode())
-    if size > MOST_BYTES:
-        raise ValueError(f"the object takes {size} bytes; the most is {MOST_BYTES}")
-    return value
+def _storable_within(most: int) -> Callable[[Any], Any]:
+    """The validator of a value that takes so many bytes at most."""
+
+    def storable(value: Any) -> Any:
+        _room_after(value, most, DEEPEST, most)
+        size = len(canonical_json(value).encode())
+        if size > most:
+            raise ValueError(f"the value takes {size} bytes; the most is {most}")
+        return value
+
+    return storable
 
 
-def _room_after(value: Any, room: int, depth: int) -> int:
+def _room_after(value: Any, room: int, depth: int, most: int) -> int:
     """How many of `room` values may follow this one, each taking a byte at least: a body holds millions.
 
     Raises ValueError where Postgres cannot store the value, or where it is larger or nested deeper than we take.
     """
     if room == 0:
-        raise ValueError(f"the object takes more than {MOST_BYTES} bytes")
+        raise ValueError(f"the value takes more than {most} bytes")
     if depth < 0:
         raise ValueError(f"objects and lists are nested more than {DEEPEST} deep")
     room -= 1
@@ -72,13 +79,14 @@ def _room_after(value: Any, room: int, depth: int) -> int:
         case dict():
             for key, each in value.items():
                 storable_text(key)
-                room = _room_after(each, room, depth - 1)
+                room = _room_after(each, room, depth - 1, most)
         case list():
             for each in value:
-                room = _room_after(each, room, depth - 1)
+                room = _room_after(each, room, depth - 1, most)
     return room
 
 
 Text = Annotated[str, AfterValidator(storable_text)]
 # Of the inside pydantic is told nothing: it would place errors by keys of the client's own making, and so echo them.
-JsonObject = Annotated[dict[Any, Any], AfterValidator(_storable_object), WithJsonSchema({"type": "object"})]
+JsonObject = Annotated[dict[Any, Any], AfterValidator(_storable_within(MOST_BYTES)), WithJsonSchema({"type": "object"})]
+JsonValue = Annotated[Any, AfterValidator(_storable_within(MOST_BYTES_OF_TESTS))]

@@ -27,7 +27,7 @@ class AmbiguousProblemSet(AppError):
 
 
 class ProblemSetClosed(AppError):
-    """Completions of problems that a closed set does not have."""
+    """Problems that a closed set does not have, or completions of them."""
 
     status, type = 422, "problem-set-closed"
 
@@ -63,7 +63,7 @@ class RowsContradict(InvalidRequest):
     """Two rows of one request that say different things of one key."""
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
-        super().__init__("Rows of this request say different things of the same completion or verdict.", errors)
+        super().__init__("Rows of this request contradict each other.", errors)
 
 
 class UnknownCompletions(AppError):

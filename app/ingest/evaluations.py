@@ -24,7 +24,7 @@ def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) 
     run_id = _id_of(session, Run, project_id=project_id, name=wanted.run)
     key = {
         "checkpoint_id": _id_of(session, Checkpoint, run_id=run_id, step=wanted.step),
-        "problem_set_id": _problem_set_id(session, project_id, wanted.problem_set),
+        "problem_set_id": problem_set_id(session, project_id, wanted.problem_set),
         "sampling_sha256": hashlib.sha256(canonical_json(wanted.sampling).encode()).digest(),
     }
     row = {**key, "project_id": project_id, **wanted.model_dump(include={"sampling", "model", "n", "iid"})}
@@ -76,7 +76,8 @@ def read_evaluation(session: Session, project_id: int, evaluation_id: UUID) -> E
     )
 
 
-def _problem_set_id(session: Session, project_id: int, full_name: str) -> int:
+def problem_set_id(session: Session, project_id: int, full_name: str) -> int:
+    """The id of `name@version`, made where there is none; a bare name is its only version, or a new set's first."""
     name, _, version = full_name.partition("@")
     if not version:
         versions = select(ProblemSet.version).filter_by(project_id=project_id, name=name).order_by(ProblemSet.version)

@@ -21,6 +21,9 @@ WITHOUT_SCOPE = {"/healthz", "/readyz"}
 CALLS = {
     "POST /v1/transforms": "read",
     "POST /v1/estimates": "read",
+    "PUT /v1/problem-sets/{problem_set}": "write",
+    "POST /v1/problem-sets/{problem_set}/problems": "write",
+    "GET /v1/problem-sets/{problem_set}/problems": "read",
     "POST /v1/evaluations": "write",
     "GET /v1/evaluations/{evaluation_id}": "read",
     "GET /v1/evaluations/{evaluation_id}/completions": "read",
@@ -113,6 +116,7 @@ def test_the_examples_of_the_document_work(shared_client: httpx.Client, document
         assert bodies(operation), f"{method} {path} has no example of its body"
         for body in bodies(operation):
             address = path.replace("{evaluation_id}", str(evaluation)).replace("{run}", "qwen-gsm8k")
+            address = address.replace("{problem_set}", "cruxeval-output@2")
             answer = shared_client.request(method, address, json=body)
             assert answer.status_code in (200, 201), f"{method} {path}: {answer.text}"
             if path == "/v1/evaluations":
@@ -143,7 +147,9 @@ def test_a_key_opens_the_calls_of_its_scopes_and_no_others(
     keys = {scope: create_key(session, scope, [scope], None) for scope in SCOPES}
     session.commit()
     for method, path, operation in operations(document):
-        address = path.replace("{evaluation_id}", str(uuid4())).replace("{run}", "nobody")
+        address = (
+            path.replace("{evaluation_id}", str(uuid4())).replace("{run}", "nobody").replace("{problem_set}", "none")
+        )
         needed = scopes(operation)
         for scope in (None, *SCOPES):
             status = status_with(client, method, address, keys, scope)
