@@ -189,7 +189,8 @@ def _steps(checkpoints: Sequence[CheckpointCurve], k: int | None, place: int, sa
         showlegend=sampling == 0,
         x=[each.step for each, _ in found],
         y=[point.value for _, point in found],
-        mode="lines+markers",
+        # pass@16 here and pass@2 there are not one quantity over time: the points stand alone.
+        mode="lines+markers" if len({point.k for _, point in found}) < 2 else "markers",
         line={"color": colour, "width": 2, "dash": DASHES[sampling % len(DASHES)]},
         marker={"color": colour, "size": 7, "symbol": MARKS[place % len(MARKS)]},
         error_y={"type": "data", "symmetric": False, "color": colour, "thickness": 1, "width": 4} | bars,

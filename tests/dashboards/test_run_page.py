@@ -60,6 +60,14 @@ def test_a_checkpoint_with_fewer_completions_has_no_point_at_a_larger_k() -> Non
     assert lines[1].y[0] == few.points[-1].value
 
 
+def test_pass_at_n_of_different_n_is_not_joined() -> None:
+    few = PassAtKCurve.from_counts([4, 4], [1, 2])
+    at_1, at_n = run_figure([CheckpointCurve(0, few), CheckpointCurve(100, LATE)], [1, None]).data
+    assert (at_1.mode, at_n.mode) == ("lines+markers", "markers")
+    (same_n,) = run_figure([CheckpointCurve(0, EARLY), CheckpointCurve(100, LATE)], [None]).data
+    assert same_n.mode == "lines+markers"
+
+
 def test_one_problem_has_points_without_bars() -> None:
     (line,) = run_figure([CheckpointCurve(0, PassAtKCurve.from_counts([10], [3]))], [1]).data
     assert isnan(line.error_y.array[0])
