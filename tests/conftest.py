@@ -6,6 +6,7 @@ Where PKPO_DATABASE_URL is set, databases are made and dropped on its server, an
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,19 @@ def fresh_database(postgres_url: URL, template: str = "template1") -> Iterator[s
     try:
         yield postgres_url.set(database=name).render_as_string(hide_password=False)
     finally:
-        run(postgres_url, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+        drop(postgres_url, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+def drop(postgres_url: URL, statement: sql.Composed) -> None:
+    """Run the statement once no autovacuum is at work in the database: only a superuser may end one."""
+    for attempt in range(100):
+        try:
+            run(postgres_url, statement)
+            return
+        except psycopg.errors.InsufficientPrivilege:
+            if attempt == 99:
+                raise
+            time.sleep(0.1)
 
 
 def run(postgres_url: URL, statement: sql.Composed) -> None:

@@ -170,7 +170,7 @@ def test_verdicts_replaced_by_several_clients_at_once_keep_every_step(
         for step in range(each):
             rows = [
                 {"problem": "sample_0", "sample_index": (index + number) % 4}
-                | exact(reward=number + step / 8, passed=False)
+                | exact(reward=1 + number + step / 8, passed=False)  # never what was stored at first, 0
                 for index in range(4)
             ]
             done += post_verifications(client, path, *rows).raise_for_status().json()["replaced"]

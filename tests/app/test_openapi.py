@@ -108,7 +108,7 @@ def bodies(operation: Document) -> list[Any]:
     return [*(each["value"] for each in content.get("examples", {}).values()), *content["schema"].get("examples", [])]
 
 
-def test_the_examples_of_the_document_work(shared_client: httpx.Client, document: Document) -> None:
+def test_the_examples_of_the_document_work(client: httpx.Client, document: Document) -> None:
     evaluation = None
     for method, path, operation in operations(document):
         if "requestBody" not in operation:
@@ -117,7 +117,7 @@ def test_the_examples_of_the_document_work(shared_client: httpx.Client, document
         for body in bodies(operation):
             address = path.replace("{evaluation_id}", str(evaluation)).replace("{run}", "qwen-gsm8k")
             address = address.replace("{problem_set}", "cruxeval-output@2")
-            answer = shared_client.request(method, address, json=body)
+            answer = client.request(method, address, json=body)
             assert answer.status_code in (200, 201), f"{method} {path}: {answer.text}"
             if path == "/v1/evaluations":
                 evaluation = answer.json()["id"]
