@@ -1,14 +1,15 @@
 # make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything)
 # make test    install what the tests need, then run them
 # make check   lint, formatting, types
+# make bench   measure what pkpo costs, as ratios taken in one run; NAMES="transforms ingest" chooses
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help run test check format lock install-service install-test system-packages
+.PHONY: help run test check bench format lock install-service install-test system-packages
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 3
+	@sed -n 's/^# //p' Makefile | head -n 4
 	@echo "make format  format the code      make lock  resolve requirements/*.in anew"
 
 install-service:
@@ -33,6 +34,9 @@ check: install-test
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@echo "check: lint, formatting and types are clean"
+
+bench: install-test
+	@$(PY) -m benchmarks $(NAMES)
 
 format: install-test
 	@$(PY) -m ruff check --fix .
