@@ -116,7 +116,11 @@ class ProblemsQuery(PageQuery):
     sort: Annotated[Sort, Field(description="Descending after a `-`; what is not known comes last")] = "problem"
     filter: Annotated[
         str,
-        Field(max_length=500, pattern=r"^\P{Cc}*$", description="Part of the problem's name, in upper or lower case"),
+        Field(
+            max_length=500,
+            pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+            description="Part of the problem's name, in upper or lower case",
+        ),
     ] = ""
 
 

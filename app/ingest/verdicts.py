@@ -23,7 +23,12 @@ VersionedName = Annotated[
 
 ProblemName = Annotated[
     str,
-    Field(min_length=1, max_length=500, pattern=r"^\P{Cc}+$", description="The problem's name within its set"),
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+        description="The problem's name within its set",
+    ),
 ]
 SampleIndex = Annotated[
     int, Field(ge=0, le=2**31 - 1, description="Which of the problem's completions this is, from 0")

@@ -16,7 +16,7 @@ MOST_FURTHER_KS: Final = 20
 MOST_TYPED_CHARACTERS: Final = 12_000  # in an address, where each may take three bytes
 MOST_LINES: Final = 6  # of a run, that eyes can tell apart
 # What Postgres cannot compare with, and no name has.
-NO_CONTROL_CHARACTERS = r"^\P{Cc}*$"
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 
 def _numbers(given: Sequence[str]) -> list[str]:

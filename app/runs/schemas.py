@@ -10,7 +10,7 @@ from app.ingest.verdicts import STRICT
 
 CHANGES: Final[dict[str, Any]] = {"tags": ["baseline", "pass@4"], "notes": "Diverged at step 900.", "archived": True}
 
-Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\P{Cc}+$")]
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
 @with_config(STRICT | {"json_schema_extra": {"examples": [CHANGES, {"archived": False}]}})

@@ -78,7 +78,9 @@ class NewMetric(BaseModel):
 
     step: Step
     segment: Segment = None
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\P{Cc}+$", examples=["train/loss"])]
+    name: Annotated[
+        str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", examples=["train/loss"])
+    ]
     value: Annotated[
         float,
         PlainValidator(_metric_value),

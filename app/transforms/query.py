@@ -28,6 +28,13 @@ def options_in(params: QueryParams) -> TransformOptions:
         raise broken_rules(error, "query") from None
 
 
+def refuse_options(params: QueryParams) -> None:
+    """Raise InvalidRequest where an option stands in the query though the body has place for it."""
+    if misplaced := [name for name in TransformOptions.model_fields if name in params]:
+        errors = [(f"query/{name}", "belongs in the body") for name in misplaced]
+        raise InvalidRequest("With a body of JSON the options stand in it, not in the query.", errors)
+
+
 def _attempts(values: list[str]) -> Any:
     """One k as `k=8`; the weights of several as `k=1:0.5&k=8:0.5`."""
     if len(values) == 1 and ":" not in values[0]:

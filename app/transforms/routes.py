@@ -86,6 +86,8 @@ def _read(body: Body, request: Request) -> _Asked:
     if body.media_type == npy.MEDIA_TYPE:
         options, rewards = query.options_in(request.query_params), npy.rewards(body.content)
         return _Asked(npy.groups_of(rewards), options, body.media_type, rewards.shape)
+    if request.scope["query_string"]:
+        query.refuse_options(request.query_params)
     fields = wire.json_object(body.content)
     if "rewards" not in fields:
         raise InvalidRequest("rewards are missing.", [("/rewards", "missing")])

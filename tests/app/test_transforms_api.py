@@ -259,3 +259,9 @@ def test_mutated_bodies_are_answered_or_refused(client: httpx.Client) -> None:
         statuses.add(answer.status_code)
         assert answer.status_code in (200, 422), (body, answer.text)
     assert statuses == {200, 422}
+
+
+def test_options_in_the_query_of_a_json_body_are_refused_not_ignored(client: httpx.Client) -> None:
+    answer = client.post(PATH, params={"transform": "sloo", "k": 1}, json={"rewards": REWARDS, "k": 2})
+    assert_refused(answer, 422, "invalid-request")
+    assert pointers(answer) == ["query/k", "query/transform"]
