@@ -47,6 +47,19 @@ class Statistics:
     infrastructure_errors: Counts
     rewards: Rewards | None = None  # None where they were not asked for
 
+    def __post_init__(self) -> None:
+        for each in self._counts:
+            each.flags.writeable = False  # several requests read them at once
+
+    @property
+    def _counts(self) -> tuple[Counts, ...]:
+        return (self.problem_ids, self.completions, self.n, self.c, self.n_rewards, self.infrastructure_errors)
+
+    @property
+    def bytes(self) -> int:
+        """Of the counts, without the rewards."""
+        return sum(each.nbytes for each in self._counts)
+
     def drawn_as(self, design: Design) -> Self:
         """The same, where counts without completions stand for so many completions with a result."""
         return replace(self, completions=self.n, n_rewards=self.n) if design.counts_only else self

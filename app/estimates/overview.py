@@ -1,4 +1,4 @@
-"""An evaluation at a glance: its curve or why there is none, and the counts behind it, read once for both."""
+"""An evaluation at a glance: its curve or why there is none, and the counts behind it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.estimates import queries
-from app.estimates.curves import EvaluationCurve, Statistics, evaluation_curve
+from app.estimates import kept, queries
+from app.estimates.curves import EvaluationCurve, Statistics
 from app.estimates.errors import NoVerdict, UnknownVerifier
 from app.estimates.schemas import CurveQuery, Metric, Missing
-from app.estimates.service import chosen_verifier, design_of, evaluation
+from app.estimates.service import chosen_verifier, curves, design_of, evaluation
 from app.models import Evaluation
 
 
@@ -54,33 +54,20 @@ def overview(
     Its curve is at the usual k, and at further ones.
     """
     found = evaluation(session, project_id, evaluation_id)
-    verifier_ids = queries.verifiers(session, [found.id])[found.id]
-    completions = queries.completions(session, [found.id])[found.id]
-    problems = queries.problem_count(session, found.problem_set_id)
+    states = kept.states(session, [found])
+    _, problems = states[found.id]
+    verifier_ids = kept.verifiers(session, [found])[found.id]
     names = tuple(verifier_ids)
-    chosen = chosen_verifier(names, verifier) if names else NoVerdict(completions)
+    chosen = chosen_verifier(names, verifier) if names else None
     if isinstance(chosen, UnknownVerifier):
         raise chosen
-    if isinstance(chosen, AppError):
-        return Overview(found, completions, problems, names, None, chosen)
-    graded = _graded(session, found, chosen, verifier_ids[chosen])
+    if not isinstance(chosen, str):
+        completions = queries.completions(session, [found.id])[found.id]
+        return Overview(found, completions, problems, names, None, chosen or NoVerdict(completions))
+    statistics = kept.counts(session, {found.id: verifier_ids[chosen]}, states)[found.id].drawn_as(design_of(found))
+    graded = Graded(chosen, "pass_at_k" if (statistics.n_rewards == statistics.n).all() else "max_at_k", statistics)
     query = CurveQuery(metric=graded.metric, verifier=chosen, missing=missing)
-    outcome = _outcome(graded, found, query)
+    [outcome] = curves(session, [found], query)
     if isinstance(outcome, EvaluationCurve) and (ks := {*outcome.curve.k.tolist(), *further_ks}) > set(outcome.curve.k):
-        outcome = _outcome(graded, found, query.model_copy(update={"k": sorted(ks)}))
+        [outcome] = curves(session, [found], query.model_copy(update={"k": sorted(ks)}))
     return Overview(found, int(graded.statistics.completions.sum()), problems, names, graded, outcome)
-
-
-def _graded(session: Session, found: Evaluation, verifier: str, verifier_id: int) -> Graded:
-    wanted, design = {found.id: verifier_id}, design_of(found)
-    statistics = queries.statistics(session, wanted, rewards=False)[found.id].drawn_as(design)
-    if (statistics.n_rewards == statistics.n).all():
-        return Graded(verifier, "pass_at_k", statistics)
-    return Graded(verifier, "max_at_k", queries.statistics(session, wanted, rewards=True)[found.id])
-
-
-def _outcome(graded: Graded, found: Evaluation, query: CurveQuery) -> EvaluationCurve | AppError:
-    try:
-        return evaluation_curve(graded.statistics, design_of(found), graded.verifier, query)
-    except AppError as refusal:
-        return refusal

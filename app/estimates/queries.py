@@ -1,6 +1,6 @@
 """The SQL of the read side. It counts and lists; nothing here estimates."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -42,6 +42,8 @@ def verifiers(session: Session, evaluation_ids: Sequence[int]) -> dict[int, dict
 
 def completions(session: Session, evaluation_ids: Sequence[int]) -> dict[int, int]:
     """How many completions each evaluation has."""
+    if not evaluation_ids:
+        return {}
     counted = (
         select(EvaluationProblem.evaluation_id, func.sum(EvaluationProblem.completions))
         .where(EvaluationProblem.evaluation_id.in_(evaluation_ids))
@@ -119,9 +121,16 @@ def rewards(
     return {problem_id: _floats(sent) for problem_id, sent in session.execute(wanted)}
 
 
+def problem_counts(session: Session, problem_set_ids: Collection[int]) -> dict[int, int]:
+    """How many problems each set has."""
+    counted = select(Problem.problem_set_id, func.count()).where(Problem.problem_set_id.in_(problem_set_ids))
+    found = dict(session.execute(counted.group_by(Problem.problem_set_id)).all())
+    return {each: found.get(each, 0) for each in problem_set_ids}
+
+
 def problem_count(session: Session, problem_set_id: int) -> int:
     """How many problems a set has."""
-    return session.scalar(select(func.count(Problem.id)).where(Problem.problem_set_id == problem_set_id)) or 0
+    return problem_counts(session, [problem_set_id])[problem_set_id]
 
 
 def problem_names(session: Session, problem_set_id: int, containing: str = "") -> dict[int, str]:

@@ -8,7 +8,7 @@ from typing import cast
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.estimates import queries, run_queries
+from app.estimates import kept, run_queries
 from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import KExceedsN, NoPassed, ProblemSetNotFound, RunNotFound
@@ -51,7 +51,7 @@ def read_run(session: Session, project_id: int, name: str) -> RunSummary:
 
 
 def runs_with_latest(session: Session, project_id: int, query: PageQuery, containing: str = "") -> Page[RunWithLatest]:
-    """Runs with the curves of their latest evaluations, from six queries however many runs there are.
+    """Runs with the curves of their latest evaluations, from eight queries however many runs there are.
 
     The curve is that of pass_at_k, or of max_at_k where the verifier gives rewards only.
     """
@@ -100,7 +100,7 @@ def run_overview(session: Session, project_id: int, name: str, query: RunCurvesQ
     shown = next(iter(sets)) if query.problem_set is None else _one_of(sets, query.problem_set)
     listed = _evaluations(session, run, sets[shown], query)
     evaluations = [each.evaluation for each in listed.items]
-    graders = queries.verifiers(session, [each.id for each in evaluations])
+    graders = kept.verifiers(session, evaluations)
     outcomes = _at_ks(session, evaluations, query)
     return RunOverview(
         run,

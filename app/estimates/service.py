@@ -1,14 +1,15 @@
 """What there is to say of evaluations: their curves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.estimates import queries
+from app.estimates import kept, queries
 from app.estimates.curves import Design, EvaluationCurve, evaluation_curve
 from app.estimates.errors import EvaluationNotFound, NoVerdict, UnknownVerifier, VerifierNeeded
+from app.estimates.kept import CACHE, State
 from app.estimates.schemas import REWARD_METRICS, CurveQuery
 from app.ingest.verdicts import versioned_name
 from app.models import Evaluation
@@ -23,15 +24,38 @@ def curve(session: Session, project_id: int, evaluation_id: UUID, query: CurveQu
 
 
 def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuery) -> list[EvaluationCurve | AppError]:
-    """The curve of each evaluation, or why it has none: from three queries however many evaluations there are."""
-    graders = queries.verifiers(session, [each.id for each in evaluations])
+    """The curve of each evaluation, or why it has none: from four queries however many evaluations there are.
+
+    A curve that was drawn before is not drawn again while it holds.
+    """
+    states = kept.states(session, evaluations)
+    keys = {each.id: kept.curve_key(states[each.id], design_of(each), query) for each in evaluations}
+    found: dict[int, EvaluationCurve | AppError] = {
+        each: curve for each, key in keys.items() if (curve := CACHE.get(key)) is not None
+    }
+    if absent := [each for each in evaluations if each.id not in found]:
+        for each, outcome in _computed(session, absent, states, query):
+            found[each] = outcome
+            if isinstance(outcome, EvaluationCurve):
+                kept.keep_curve(keys[each], outcome)
+    return [found[each.id] for each in evaluations]
+
+
+def _computed(
+    session: Session, evaluations: Sequence[Evaluation], states: Mapping[int, State], query: CurveQuery
+) -> Iterator[tuple[int, EvaluationCurve | AppError]]:
+    """The curve of each evaluation, or why it has none, by id."""
+    graders = kept.verifiers(session, evaluations)
     completions = queries.completions(session, [each for each, names in graders.items() if not names])
     chosen = {
         each: chosen_verifier(names, query.verifier) if names else NoVerdict(completions[each])
         for each, names in graders.items()
     }
     verifier_ids = {each: graders[each][name] for each, name in chosen.items() if isinstance(name, str)}
-    statistics = queries.statistics(session, verifier_ids, rewards=query.metric in REWARD_METRICS)
+    if query.metric in REWARD_METRICS:
+        statistics = queries.statistics(session, verifier_ids, rewards=True)
+    else:
+        statistics = kept.counts(session, verifier_ids, states)
 
     def outcome(evaluation: Evaluation) -> EvaluationCurve | AppError:
         verifier = chosen[evaluation.id]
@@ -42,12 +66,12 @@ def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuer
         except AppError as refusal:
             return refusal
 
-    return [outcome(each) for each in evaluations]
+    return ((each.id, outcome(each)) for each in evaluations)
 
 
 def verifier(session: Session, evaluation: Evaluation, wanted: str | None) -> str | None:
     """The full name of the verifier that is wanted, by default the only one; None where there is none to choose."""
-    names = queries.verifiers(session, [evaluation.id])[evaluation.id]
+    names = kept.verifiers(session, [evaluation])[evaluation.id]
     if wanted is None and not names:
         return None
     chosen = chosen_verifier(names, wanted)

@@ -4,6 +4,7 @@
 """
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     UniqueConstraint,
+    Uuid,
 )
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
@@ -76,6 +78,8 @@ class Evaluation(Base):
     iid: Mapped[bool] = mapped_column(server_default=sql("true"))
     counts_only: Mapped[bool] = mapped_column(server_default=sql("false"))
     created_at: Mapped[Now]
+    # Another one after every change of the counts below, by triggers; never one that was there before.
+    statistics_version: Mapped[UUID] = mapped_column(Uuid, server_default=sql("gen_random_uuid()"))
     __table_args__ = (
         UniqueConstraint("checkpoint_id", "problem_set_id", "sampling_sha256"),
         CheckConstraint("n >= 1", name="n"),
