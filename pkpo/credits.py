@@ -9,13 +9,13 @@ group of equal rewards gets exactly 0 from a transform without a level. Where th
 not negative, no credit is the small difference of large sums: each is right to a few units in its own last place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpo.weights import LIFT, ByteCache, order_weights, range_exponents
+from pkpo.weights import LIFT, NARROW, ByteCache, order_weights, range_exponents, weighted_sums
 
 Floats = NDArray[np.float64]
 
@@ -102,16 +102,23 @@ def _sloo(centered: Form, w: Floats, k: int) -> Form:
 BLOCK = 1 << 15
 
 
-def credits_of(g: Floats, form: Form, factor: int) -> Floats:
-    """Factor times the credits of each row of g, shape (P, n)."""
+def credits_of(
+    g: Floats, form: Form, factor: int, also: Callable[[slice, Floats], None] = lambda rows, ranked: None
+) -> Floats:
+    """Factor times the credits of each row of g, shape (P, n); `also` is given each block of rows that is sorted."""
     n = g.shape[1]
     credits = np.empty(g.shape)
-    rows = max(1, BLOCK // n)
-    for start in range(0, len(g), rows):
-        block = np.ascontiguousarray(g[start : start + rows])
+    step = max(1, BLOCK // n)
+    for start in range(0, len(g), step):
+        rows = slice(start, start + step)
+        block = np.ascontiguousarray(g[rows])
         order = np.argsort(block, axis=1)
         order += np.arange(0, block.size, n)[:, None]  # positions in the flat block
-        credits[start : start + rows].reshape(-1)[order] = _ranked_credits(block.reshape(-1)[order], form, factor)
+        if n <= NARROW:
+            order = np.asfortranarray(order)  # all that is computed from it keeps its layout
+        ranked = block.reshape(-1)[order]
+        also(rows, ranked)
+        credits[rows].reshape(-1)[order] = _ranked_credits(ranked, form, factor)
     return credits
 
 
@@ -123,14 +130,14 @@ def _ranked_credits(ranked: Floats, form: Form, factor: int) -> Floats:
         ranked = np.ldexp(ranked, exponents)
         unlift = np.ldexp(float(factor), -LIFT - exponents)
     gaps = ranked[:, 1:] - ranked[:, :-1]
-    credits = np.empty(ranked.shape)
+    credits = np.empty_like(ranked)
     credits[:, 0] = 0.0
     np.multiply(gaps, form.below, out=credits[:, 1:])
     _accumulate(credits)
     if form.middle is not None:
-        credits -= (gaps * form.middle).sum(axis=1, keepdims=True)
+        credits -= weighted_sums(gaps, form.middle)[:, None]
     if form.level is not None:
-        credits += (ranked * form.level).sum(axis=1, keepdims=True)
+        credits += weighted_sums(ranked, form.level)[:, None]
     credits *= unlift
     return credits
 
@@ -138,7 +145,7 @@ def _ranked_credits(ranked: Floats, form: Form, factor: int) -> Floats:
 def _accumulate(terms: Floats) -> None:
     """Replace each row by its running sums, each within 12 ulp for terms that are not negative."""
     n = terms.shape[1]
-    if n <= 24:
+    if n <= NARROW:
         # At most 22 roundings of half an ulp. A column at a time is three times as fast as NumPy's row at a time.
         for i in range(2, n):
             terms[:, i] += terms[:, i - 1]

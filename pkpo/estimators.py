@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.weights import LIFT, binomial_ratios, order_weights, range_exponents
+from pkpo.weights import LIFT, binomial_ratios, order_weights, range_exponents, weighted_sums
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -80,14 +80,14 @@ def max_at_ks(g: ArrayLike, ks: Sequence[int], mask: ArrayLike | None = None) ->
     estimates = np.empty((values[..., 0].size, len(ks)))
     flat = values.reshape(-1, values.shape[-1])
     if valid is None:
-        estimates[...] = _best_of(np.sort(flat, axis=1), ks)
+        estimates[...] = best_of(np.sort(flat, axis=1), ks)
     else:
         for groups in inputs.by_size(flat, valid.reshape(flat.shape)):
-            estimates[groups.rows] = _best_of(np.sort(groups.values, axis=1), ks)
+            estimates[groups.rows] = best_of(np.sort(groups.values, axis=1), ks)
     return estimates.reshape(*values.shape[:-1], len(ks))
 
 
-def _best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float64]:
+def best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float64]:
     """sum_i w_i g_(i) for groups sorted ascending, shape (P, n), and each k: shape (P, len(ks))."""
     lowest, highest = ranked[:, 0], ranked[:, -1]
     exponents = range_exponents(ranked)
@@ -95,7 +95,8 @@ def _best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float
     if exponents is not None:
         ranked = np.ldexp(ranked, exponents)
         factor = np.ldexp(1.0, -LIFT - exponents[:, 0])
-    means = [np.clip((ranked * order_weights(ranked.shape[1], k)).sum(axis=1) * factor, lowest, highest) for k in ks]
+    sums = [weighted_sums(ranked, order_weights(ranked.shape[1], k)) for k in ks]
+    means = [np.clip(each * factor, lowest, highest) for each in sums]
     return np.stack(means, axis=1) if means else np.empty((len(ranked), 0))
 
 

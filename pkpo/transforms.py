@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 from pkpo.credits import credits_of, form
+from pkpo.estimators import best_of
 
 Scale = Literal["sum", "mean", "rms"]
 SCALES: tuple[Scale, ...] = ("sum", "mean", "rms")
@@ -137,6 +138,26 @@ def transform(
         largest = np.abs(values).max(where=True if valid is None else valid, initial=0.0)
         raise ValueError(f"credits exceed the range of float64; their largest |reward| is {largest}")
     return unit_rms(credits, valid) if scale == "rms" else credits
+
+
+def transform_and_max_at_k(
+    name: str, g: NDArray[np.float64], k: Mapping[int, float], factor: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factor times the credits of groups, shape (P, n), and sum over k of weight_k times max_at_k, shape (P,).
+
+    One sort serves both. For rewards that are known to be finite and a k that is in range: nothing is checked, and what
+    exceeds the range of float64 comes back as inf or nan.
+    """
+    weights = weights_of(name, k)
+    ks = [attempts for attempts, _ in weights]
+    best = np.empty((len(g), len(ks)))
+
+    def estimate(rows: slice, ranked: NDArray[np.float64]) -> None:
+        best[rows] = best_of(ranked, ks)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        credits = credits_of(g, form(name, g.shape[1], weights), factor, estimate)
+        return credits, best @ np.array([weight for _, weight in weights])
 
 
 def smallest_n(name: str, k: int | Mapping[int, float]) -> int:

@@ -66,6 +66,23 @@ def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
     return np.where(peaks >= _LARGE, _SHRINK, 0)
 
 
+# Up to so many rewards in a group, NumPy is faster on one column after the other than on one row after the other, most
+# of all where columns are contiguous.
+NARROW = 24
+
+
+def weighted_sums(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of each row's products with the weights, added in one order whatever the layout and the other rows."""
+    products = values * weights
+    if products.shape[1] > NARROW:
+        total: NDArray[np.float64] = products.sum(axis=1)
+        return total
+    total = products[:, 0]
+    for column in products.T[1:]:
+        total += column
+    return total
+
+
 # What an entry of a cache costs beside its arrays: array headers, key, links.
 _ENTRY = 1024
 

@@ -10,7 +10,7 @@ from app.errors import MOST_ERRORS, AppError
 from app.transforms.schemas import TransformOptions
 from app.transforms.wire import Groups
 from pkpo.estimators import max_at_ks
-from pkpo.transforms import smallest_n, transform, unit_rms
+from pkpo.transforms import smallest_n, transform_and_max_at_k, unit_rms
 
 # Each k of a weighted sum is another estimate of every group.
 MOST_ESTIMATES = 8_388_608
@@ -81,9 +81,11 @@ def _credit(groups: Groups, options: TransformOptions) -> Credits:
     credits, best = np.zeros(len(groups.rewards)), np.full(len(groups.sizes), np.nan)
     for n, rows, places in _by_size(groups.sizes):
         rewards = groups.rewards[places].reshape(-1, n)
-        if n >= needed:
-            credits[places] = _transformed(rewards, options).ravel()
-        if n >= max(weights):
+        if n >= needed:  # and so at least the largest k
+            factor = n if options.scale == "mean" else 1
+            each, estimates = transform_and_max_at_k(options.transform, rewards, weights, factor)
+            credits[places], best[rows] = _finite(each.reshape(-1)), _finite(estimates)
+        elif n >= max(weights):
             best[rows] = _max_at_k(rewards, weights)
     return Credits(unit_rms(credits) if options.scale == "rms" else credits, best)
 
@@ -107,20 +109,15 @@ def _by_size(sizes: NDArray[np.int64]) -> Iterator[tuple[int, Index, Index]]:
             yield n, rows, (starts[rows, None] + np.arange(n)).ravel()
 
 
-def _transformed(rewards: NDArray[np.float64], options: TransformOptions) -> NDArray[np.float64]:
-    scale = "sum" if options.scale == "rms" else options.scale  # rms is one factor for groups of every size
-    try:
-        return transform(options.transform, rewards, options.weights, scale=scale)
-    except ValueError as error:  # all else that it refuses was refused before
-        raise BeyondFloat64 from error
-
-
 def _max_at_k(rewards: NDArray[np.float64], weights: dict[int, float]) -> NDArray[np.float64]:
     with np.errstate(over="ignore", invalid="ignore"):
-        total: NDArray[np.float64] = max_at_ks(rewards, list(weights)) @ np.array(list(weights.values()))
-    if not np.isfinite(total).all():
+        return _finite(max_at_ks(rewards, list(weights)) @ np.array(list(weights.values())))
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not np.isfinite(values).all():
         raise BeyondFloat64
-    return total
+    return values
 
 
 def _true_by_group(values: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
