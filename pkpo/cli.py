@@ -14,6 +14,7 @@ from typing import NoReturn
 import pkpo
 from pkpo.commands.curve import add_curve, joined_ks
 from pkpo.commands.errors import CommandError
+from pkpo.commands.sync import add_sync
 from pkpo.commands.transform import add_transform
 
 __all__ = ["CommandError", "main"]
@@ -75,6 +76,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     add_curve(commands)
     add_transform(commands)
+    add_sync(commands)
     if (checkout / "app" / "cli.py").exists():
         # In front of the current folder, which may well hold another program's `app`.
         sys.path.insert(0, str(checkout))

@@ -1,0 +1,223 @@
+"""What a training loop logs, on its way to the server without the loop waiting for anything.
+
+The loop puts an entry into a queue. One thread writes it to the spool, another sends what is there, in order. So what a
+killed process loses is what it put into the queue in its last milliseconds; the rest `pkpo sync` sends.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import httpx
+
+from pkpo.client.connection import Connection, pause
+from pkpo.client.delivery import deliver
+from pkpo.client.errors import ClientError
+from pkpo.client.spool import Folder, Request
+
+logger = logging.getLogger("pkpo.client")
+
+QUEUED = 1_000  # entries in memory; more only gather while the disk hangs
+
+
+class Entry(Protocol):
+    """One call of the training loop."""
+
+    def requests(self) -> Iterator[tuple[str, bytes]]:
+        """Paths and bodies in gzip; ValueError where the entry cannot be written."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogStatus:
+    """What became of what was logged, in requests; most calls are one.
+
+    Attributes:
+      queued: calls in memory.
+      spooled: on disk, to be sent.
+      delivered: acknowledged by the server.
+      refused: laid aside, for the server will never take them.
+      dropped: lost, with calls that never became requests: the queue or the spool was full, or the disk failed.
+    """
+
+    queued: int
+    spooled: int
+    delivered: int
+    refused: int
+    dropped: int
+
+
+class Log:
+    """The queue, the spool and the two threads between them."""
+
+    def __init__(self, connection: Connection, spool: Path, spool_limit: int) -> None:
+        self._connection = connection
+        self._folder = Folder.make(spool)
+        self._limit = spool_limit
+        self._changed = threading.Condition()
+        # All below belongs to who holds _changed.
+        self._queue: deque[Entry] = deque()
+        self._writing = 0
+        self._files: deque[tuple[Path, int]] = deque()
+        self._bytes = 0
+        self._delivered = self._refused = self._dropped = 0
+        self._retry_at = 0.0
+        self._closing = False
+        self._give_up = float("inf")
+        self._warned: set[str] = set()
+        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._write, self._send)]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Take the entry; never waits."""
+        with self._changed:
+            if len(self._queue) < QUEUED and not self._closing:
+                self._queue.append(entry)
+                self._changed.notify_all()
+                return
+        self._drop(1, "the disk does not keep up: the queue is full" if not self._closing else "the client is closed")
+
+    def status(self) -> LogStatus:
+        """What became of what was put."""
+        with self._changed:
+            queued, spooled = len(self._queue) + self._writing, len(self._files)
+            return LogStatus(queued, spooled, self._delivered, self._refused, self._dropped)
+
+    def flush(self, timeout: float) -> bool:
+        """Try now to send all; returns whether nothing waits any more, after `timeout` seconds at most."""
+        with self._changed:
+            self._retry_at = 0.0
+            self._changed.notify_all()
+            return self._changed.wait_for(self._idle, timeout)
+
+    def close(self, timeout: float) -> None:
+        """Try to send all, for `timeout` seconds at most, then say what is left where."""
+        give_up = time.monotonic() + timeout
+        with self._changed:
+            self._closing, self._retry_at, self._give_up = True, 0.0, give_up
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(max(give_up - time.monotonic(), 0.01))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._folder.release()
+        self._report()
+
+    def abandon(self) -> None:
+        """In a process forked off: what is here is the parent's."""
+        self._folder.forget()
+
+    def _idle(self) -> bool:
+        return not (self._queue or self._writing or self._files)
+
+    def _write(self) -> None:
+        """The thread from the queue to the disk."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                if not self._queue:
+                    self._changed.notify_all()
+                    return
+                entry = self._queue.popleft()
+                self._writing = 1
+            try:
+                for path, body in entry.requests():
+                    self._spool(Request(self._connection.url, path, str(uuid4()), body))
+            except (ValueError, TypeError, OSError) as error:
+                self._drop(1, str(error))
+            with self._changed:
+                self._writing = 0
+                self._changed.notify_all()
+
+    def _spool(self, request: Request) -> None:
+        size = len(request.body)
+        with self._changed:
+            room = self._bytes + size <= self._limit
+        if not room:
+            self._drop(1, f"the spool {self._folder.path} has reached its {self._limit:,} bytes")
+            return
+        file = self._folder.add(request)
+        with self._changed:
+            self._files.append((file, size))
+            self._bytes += size
+            self._changed.notify_all()
+
+    def _send(self) -> None:
+        """The thread from the disk to the server."""
+        failures = 0
+        while (file := self._next()) is not None:
+            try:
+                refused = deliver(self._folder, file, self._once).refused
+            except FileNotFoundError:
+                self._drop(1, f"{file} has been removed")
+                self._done()
+            except (ClientError, OSError) as error:
+                self._wait(error, failures)
+                failures += 1
+            else:
+                failures = 0
+                if refused:
+                    self._warn("refused", f"The server refuses what this run logs: {refused}")
+                self._done(delivered=not refused, refused=bool(refused))
+
+    def _once(self, request: Request) -> httpx.Response:
+        return self._connection.send_once(request.call(), self._connection.timeout)
+
+    def _done(self, delivered: bool = False, refused: bool = False) -> None:
+        with self._changed:
+            self._bytes -= self._files.popleft()[1]
+            self._delivered += delivered
+            self._refused += refused
+            self._changed.notify_all()
+
+    def _next(self) -> Path | None:
+        """The oldest file, when it is time to send it; None at the end."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                last = self._closing and not self._queue and not self._writing
+                if now > self._give_up or (last and not self._files):
+                    return None
+                if self._files and now >= self._retry_at:
+                    return self._files[0][0]
+                self._changed.wait(min(self._retry_at, self._give_up) - now if self._files else None)
+
+    def _wait(self, error: Exception, failures: int) -> None:
+        """Let time pass before the next attempt; while closing there is none."""
+        self._warn("away", f"{error}\nWhat this run logs is kept in {self._folder.path} until the server takes it.")
+        with self._changed:
+            if self._closing:
+                self._give_up = 0.0
+            else:
+                self._retry_at = time.monotonic() + pause(error, failures)
+
+    def _drop(self, count: int, reason: str) -> None:
+        with self._changed:
+            self._dropped += count
+        self._warn("dropped", f"Something that this run logged is lost: {reason}")
+
+    def _warn(self, kind: str, message: str) -> None:
+        """Say it the first time: a loop logs at every step."""
+        with self._changed:
+            first = kind not in self._warned
+            self._warned.add(kind)
+        if first:
+            logger.warning(message)
+
+    def _report(self) -> None:
+        status = self.status()
+        if left := status.queued + status.spooled:
+            logger.warning(
+                "%d requests of this run's log are not sent; they are in %s. `pkpo sync --spool %s` sends them.",
+                left, self._folder.path, self._folder.path.parent,
+            )  # fmt: skip
+        if status.refused:
+            logger.error("%d requests of this run's log were refused by the server.", status.refused)
+        if status.dropped:
+            logger.error("%d requests of this run's log are LOST.", status.dropped)
