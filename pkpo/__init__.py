@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
-    from pkpo.estimators import fail_at_k, max_at_k, max_at_ks, min_at_k, pass_at_k, pass_hat_k
+    from pkpo.estimators import (
+        fail_at_k,
+        g_pass_at_k,
+        max_at_k,
+        max_at_ks,
+        mg_pass_at_k,
+        min_at_k,
+        pass_at_k,
+        pass_hat_k,
+    )
     from pkpo.intervals import MeanInterval, mean_interval, student_t
+    from pkpo.selection import best_of_k
     from pkpo.transforms import (
         SCALES,
         TRANSFORMS,
@@ -40,12 +50,15 @@ __all__ = [
     "PassAtKCurve",
     "Scale",
     "Transform",
+    "best_of_k",
     "centered",
     "default_ks",
     "fail_at_k",
+    "g_pass_at_k",
     "max_at_k",
     "max_at_ks",
     "mean_interval",
+    "mg_pass_at_k",
     "min_at_k",
     "multi_k",
     "pad",
@@ -60,12 +73,13 @@ __all__ = [
     "transform",
 ]
 
-_MODULES = ("curves", "estimators", "intervals", "transforms")
+_MODULES = ("curves", "estimators", "intervals", "selection", "transforms")
+_APART = ("baselines", "oracle", "schedules", "toy")  # names of theirs are not names of pkpo
 
 
 def __getattr__(name: str) -> object:
     """The public object of that name, from the module that defines it, or that module itself."""
-    if name in _MODULES:
+    if name in _MODULES or name in _APART:
         return import_module(f"{__name__}.{name}")
     if name in __all__:
         for module in _MODULES:
@@ -76,4 +90,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_MODULES, *_APART})

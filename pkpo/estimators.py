@@ -1,7 +1,7 @@
 """Unbiased estimates of pass@k and its relatives, one per problem, from n completions of which k attempts are drawn."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 from pkpo.weights import LIFT, binomial_ratios, order_weights, range_exponents, weighted_sums
+
+# The likeliest number of passes, in units that leave over 300 bits to the smallest float64, 2^-1074.
+_LARGEST = 1 << 1400
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -45,6 +48,44 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
     Yao et al. (2024), arXiv:2406.12045, section 4.
     """
     return _per_count(n, c, k, lambda n, c, k: _fail(n, n - c, k))
+
+
+def g_pass_at_k(n: ArrayLike, c: ArrayLike, k: int, tau: float) -> NDArray[np.float64]:
+    """Unbiased estimate of G-Pass@k_tau, the chance that at least the share tau of k attempts pass.
+
+    sum_j C(c, j) C(n - c, k - j) / C(n, k) over j >= max(1, ceil(tau k)): pass@k at tau = 0, pass^k at tau = 1.
+
+    Args:
+      tau: in [0, 1]. Within 4 float64 spacings of j / k it is j / k: 0.28 of 25 attempts is 7, though 0.28 * 25 > 7.
+    Raises:
+      ValueError: tau outside [0, 1], or what pass_at_k refuses. The other arguments, shapes and bounds are its too.
+
+    Liu et al. (2024), arXiv:2412.13147, the definition of G-Pass@k_tau.
+    """
+    k = inputs.attempts(k)
+    needed = max(1, _share_of(k, tau))
+    return _per_count(n, c, k, lambda n, c, k: _mean_over_subsets(n, c, k, needed, lambda _: 1))
+
+
+def mg_pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Unbiased estimate of mG-Pass@k: (2 / k) * sum of G-Pass@k at tau = i / k over i = ceil(k / 2) + 1 .. k.
+
+    For even k this is twice the integral of G-Pass@k_tau over tau from 1/2 to 1. For odd k the published sum is lower,
+    by 1 / k of G-Pass@k at tau = (k + 1) / (2 k): compare values of even k only with values of even k.
+
+    Raises:
+      ValueError: k = 1, where the sum has no term, or what pass_at_k refuses. Shapes and bounds are those of pass_at_k.
+
+    Liu et al. (2024), arXiv:2412.13147, the definition of mG-Pass@k.
+    """
+    k = inputs.attempts(k)
+    if k == 1:
+        raise ValueError("mg_pass_at_k needs k of at least 2, for its sum has no term at k = 1; got k=1")
+    half = (k + 1) // 2
+    # A subset with j passes counts once for each i up to j.
+    return _per_count(
+        n, c, k, lambda n, c, k: _mean_over_subsets(n, c, k, half + 1, lambda j: 2 * (j - half), divisor=k)
+    )
 
 
 def max_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -129,3 +170,45 @@ def _pass(n: int, c: int, k: int) -> float:
     mantissa, exponent = _fail_ratio(n, c, k)
     whole = 1 << -exponent
     return (whole - mantissa) / whole
+
+
+def _share_of(k: int, tau: float) -> int:
+    """The fewest of k attempts that are the share tau: ceil(tau k), without the rounding error of tau."""
+    share = inputs.finite("tau", tau)
+    if not 0 <= share <= 1:
+        raise ValueError(f"tau must be in [0, 1]; got {tau}")
+    nearest = round(share * k)
+    if abs(share - nearest / k) <= 4 * float(np.spacing(np.asarray(tau))):
+        return nearest
+    return math.ceil(share * k)
+
+
+def _mean_over_subsets(n: int, c: int, k: int, least: int, weight: Callable[[int], int], divisor: int = 1) -> float:
+    """The sum of weight(j) C(c, j) C(n - c, k - j) / (C(n, k) divisor) over j >= least, rounded once."""
+    wanted = total = 0
+    for j, term in _passes_among(n, c, k):
+        total += term
+        if j >= least:
+            wanted += weight(j) * term
+    return wanted / (total * divisor)
+
+
+def _passes_among(n: int, c: int, k: int) -> Iterator[tuple[int, int]]:
+    """(j, C(c, j) C(n - c, k - j)) for the numbers j of passes among k, the latter in units of 2^-1400 of the largest.
+
+    Outwards from the largest: nothing overflows however large n is, and what falls below the unit ends it.
+    """
+    mode = (k + 1) * (c + 1) // (n + 2)
+    term = _LARGEST
+    yield mode, term
+    for j in range(mode + 1, min(c, k) + 1):
+        term = term * (c - j + 1) * (k - j + 1) // (j * (n - c - k + j))
+        if not term:
+            break
+        yield j, term
+    term = _LARGEST
+    for j in range(mode - 1, max(0, k - n + c) - 1, -1):
+        term = term * (j + 1) * (n - c - k + j + 1) // ((c - j) * (k - j))
+        if not term:
+            break
+        yield j, term

@@ -31,6 +31,21 @@ def max_at_k(g: Group, k: int) -> Fraction:
     return mean(max(subset) for subset in combinations(g, k))
 
 
+def g_pass_at_k(n: int, c: int, k: int, needed: Fraction | int) -> Fraction:
+    """The share of the k-subsets of which at least `needed`, and at least one, passed."""
+    return mean(Fraction(max(1, needed) <= sum(subset)) for subset in combinations([1] * c + [0] * (n - c), k))
+
+
+def best_of_k(scores: Group, rewards: Group, k: int) -> Fraction:
+    """The reward of the best-scored of each k-subset, of several such the mean of theirs."""
+
+    def selected(members: tuple[int, ...]) -> Fraction:
+        best = max(scores[i] for i in members)
+        return mean(rewards[i] for i in members if scores[i] == best)
+
+    return mean(selected(members) for members in combinations(range(len(scores)), k))
+
+
 @lru_cache(maxsize=100_000)
 def s(g: Group, k: int) -> Group:
     """Eq. (27): the maximum of every k-subset, credited to each of its members."""
