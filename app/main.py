@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
+from starlette.types import ASGIApp
 
 import pkpo
 from app import errors, health
@@ -19,7 +20,7 @@ from app.db import check_database, make_engine
 from app.estimates.routes import router as estimates
 from app.idempotency import Gates, sweep
 from app.ingest.routes import router as ingest
-from app.middleware import BodyBound, HostCheck, SafeHeaders
+from app.middleware import BodyBound, HeadAsGet, HostCheck, SafeHeaders
 from app.pages.answers import page_of_problem
 from app.pages.routes import router as pages
 from app.problem_sets.routes import router as problem_sets
@@ -38,10 +39,14 @@ Errors are `application/problem+json` (RFC 9457), one `type` per cause.
 
 
 class Service(FastAPI):
-    """FastAPI, but for the media type of errors: its document calls every model application/json."""
+    """FastAPI, but for the headers of every answer, and the media type of errors in its document."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What answers requests; safe headers go around all of it, also around what tells of a defect of ours."""
+        return SafeHeaders(super().build_middleware_stack())
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
+        """The OpenAPI document, in which FastAPI would call every model application/json."""
         if self.openapi_schema is None:
             for methods in super().openapi()["paths"].values():
                 for operation in methods.values():
@@ -86,9 +91,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app, page_of_problem)
     for router in (transforms, problem_sets, ingest, training, runs, estimates, health.router, pages):
         app.include_router(router)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBound)
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))
-    app.add_middleware(SafeHeaders)
     return app
 
 

@@ -157,6 +157,19 @@ def _too_large(limit: int) -> ASGIApp:
     return problem_response(413, "body-too-large", detail)
 
 
+class HeadAsGet:
+    """Answer HEAD as GET is answered: the server leaves the body out, its routes need not know."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on as a GET where it is a HEAD."""
+        # In a copy: from the original the server knows to send no body.
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
+
+
 class SafeHeaders:
     """Tell browsers not to guess: on every answer."""
 

@@ -19,7 +19,7 @@ from app.embedded_postgres.data_folder import EmbeddedPostgresError, bound_log, 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 API: Final = (
     *(sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--app-dir", str(CHECKOUT)),
-    *("--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+    *("--log-level", "warning", "--timeout-graceful-shutdown", "5", "--ws", "none"),
 )
 POLL: Final = 0.1  # seconds
 MOST_EARLY_DEATHS: Final = 5  # in a row, of an API that did not live to answer
