@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pkpo.answers import distinct_at_k, maj_at_k
     from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
     from pkpo.estimators import (
         fail_at_k,
@@ -53,8 +54,10 @@ __all__ = [
     "best_of_k",
     "centered",
     "default_ks",
+    "distinct_at_k",
     "fail_at_k",
     "g_pass_at_k",
+    "maj_at_k",
     "max_at_k",
     "max_at_ks",
     "mean_interval",
@@ -73,7 +76,7 @@ __all__ = [
     "transform",
 ]
 
-_MODULES = ("curves", "estimators", "intervals", "selection", "transforms")
+_MODULES = ("answers", "curves", "estimators", "intervals", "selection", "transforms")
 _APART = ("baselines", "oracle", "schedules", "toy")  # names of theirs are not names of pkpo
 
 

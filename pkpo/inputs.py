@@ -1,7 +1,7 @@
 """What the estimators and transforms accept, checked once: a wrong shape, type or value is refused with its bound."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MOST_COMPLETIONS = 2**31 - 1
+
+Answers = ArrayLike | Sequence[object]  # NumPy's own type for what becomes an array does not know None
 
 
 def whole(name: str, value: object) -> int:
@@ -99,6 +101,39 @@ def rewards(
     return converted, valid
 
 
+def answers(values: Answers, mask: ArrayLike | None = None) -> tuple[NDArray[np.object_], NDArray[np.bool_] | None]:
+    """Answers as Python objects of shape (..., n), and the mask broadcast to them, None where every entry is real.
+
+    Raises:
+      ValueError: answers that have no axis or no completion, or, where the mask is True, are not hashable or are nan; a
+        mask that is not boolean or does not broadcast to the answers.
+    """
+    given = _as_array("answers", values, np.object_)  # as they are: NumPy would make 1 and "1" the same string
+    if given.ndim == 0 or given.shape[-1] == 0:
+        raise ValueError(f"answers must have shape (..., n) with n at least 1; got shape {given.shape}")
+    valid = None if mask is None else _mask(mask, given.shape, "answers")
+    for index in np.ndindex(given.shape) if valid is None else map(tuple, np.argwhere(valid)):
+        answer = given[index]
+        if not _is_hashable(answer):
+            raise ValueError(
+                f"answers must be strings, numbers or None; got a {type(answer).__name__} at index {index} "
+                "(a mask marks what is missing where groups differ in length)"
+            )
+        if answer != answer:
+            raise ValueError(
+                f"answers must be equal to themselves; got {answer} at index {index}, where None is no answer"
+            )
+    return given, valid
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class SameSize:
     """The groups of one number n of valid entries each, without their masked ones."""
@@ -128,18 +163,24 @@ def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_]) -> Iterator[SameSiz
 
 
 def check_sizes(
-    name: str, needed: int, k: str, shape: tuple[int, ...], mask: NDArray[np.bool_] | None, hint: str = ""
+    name: str,
+    needed: int,
+    k: str,
+    shape: tuple[int, ...],
+    mask: NDArray[np.bool_] | None,
+    hint: str = "",
+    of: str = "rewards",
 ) -> None:
     """ValueError naming the first group with fewer than the needed number of rewards."""
     if mask is None:
         if shape[-1] < needed:
-            raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; got n={shape[-1]}{hint}")
+            raise ValueError(f"{name} at {k} needs at least {needed} {of} per group; got n={shape[-1]}{hint}")
         return
     sizes = np.asarray(np.count_nonzero(mask, axis=-1))
     if (sizes < needed).any():
         index = _first(sizes < needed)
         group = f"group {index[0]}" if len(index) == 1 else f"group {index}" if index else "the group"
-        raise ValueError(f"{name} at {k} needs at least {needed} rewards per group; {group} has n={sizes[index]}{hint}")
+        raise ValueError(f"{name} at {k} needs at least {needed} {of} per group; {group} has n={sizes[index]}{hint}")
 
 
 def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
@@ -147,11 +188,11 @@ def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(np.argwhere(wrong)[0].tolist())
 
 
-def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+def _as_array(name: str, values: Answers, dtype: type[np.generic] | None = None) -> NDArray[Any]:
     if any(map(_is_masked, set(map(type, values)) if isinstance(values, list | tuple) else {type(values)})):
         raise ValueError(f"{name} must hold no masked array; give its data, and ~its mask as mask")
     try:
-        return np.asarray(values)
+        return np.asarray(values, dtype=dtype)
     except ValueError as error:
         # NumPy's words for lists of unequal lengths name neither the input nor the way out.
         raise ValueError(
@@ -164,12 +205,12 @@ def _is_masked(kind: type) -> bool:
     return issubclass(kind, np.ndarray) and kind is not np.ndarray and issubclass(kind, np.ma.MaskedArray)
 
 
-def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def _mask(mask: ArrayLike, shape: tuple[int, ...], of: str = "rewards") -> NDArray[np.bool_] | None:
     valid = _as_array("mask", mask)
     if valid.dtype != np.bool_:
         raise ValueError(f"mask must be boolean, True for a real completion; got {valid.dtype}")
     try:
         valid = np.broadcast_to(valid, shape)
     except ValueError as error:
-        raise ValueError(f"mask of shape {valid.shape} does not broadcast to rewards of shape {shape}") from error
+        raise ValueError(f"mask of shape {valid.shape} does not broadcast to {of} of shape {shape}") from error
     return None if valid.all() else valid

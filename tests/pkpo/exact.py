@@ -1,5 +1,6 @@
 """The definitions, written out over all subsets in fractions: slow, and right by reading."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -44,6 +45,25 @@ def best_of_k(scores: Group, rewards: Group, k: int) -> Fraction:
         return mean(rewards[i] for i in members if scores[i] == best)
 
     return mean(selected(members) for members in combinations(range(len(scores)), k))
+
+
+def maj_at_k(answers: Sequence[object], correct: Sequence[bool], k: int, ties: str) -> Fraction:
+    """The share of the k-subsets whose most frequent answer is correct; None is no answer."""
+
+    def won(members: tuple[int, ...]) -> Fraction:
+        votes = Counter(answers[i] for i in members if answers[i] is not None)
+        winners = {answer for answer, count in votes.items() if count == max(votes.values())}
+        right = winners & {answers[i] for i in members if correct[i]}
+        if ties == "share":
+            return Fraction(len(right), len(winners) or 1)
+        return Fraction(bool(right) if ties == "correct" else bool(right) and right == winners)
+
+    return mean(won(members) for members in combinations(range(len(answers)), k))
+
+
+def distinct_at_k(answers: Sequence[object], k: int) -> Fraction:
+    """The mean number of different answers among the k-subsets."""
+    return mean(Fraction(len(set(subset) - {None})) for subset in combinations(answers, k))
 
 
 @lru_cache(maxsize=100_000)
