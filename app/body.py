@@ -29,6 +29,7 @@ class KeyTwice(InvalidRequest):
 
 JSON: Final = "application/json"
 JSON_LINES: Final = "application/x-ndjson"
+PARQUET: Final = "application/vnd.apache.parquet"
 
 
 class Body(NamedTuple):
@@ -62,7 +63,7 @@ JsonBytes = Annotated[bytes, Depends(_json_bytes)]
 
 def parse(adapter: TypeAdapter[T], body: bytes) -> T:
     """What the body says; InvalidRequest or RequestValidationError, with pointers, where it breaks a rule."""
-    return validated(adapter, _value(_text(body)))
+    return validated(adapter, json_value(_text(body)))
 
 
 def parse_lines(adapter: TypeAdapter[T], body: bytes, member: str, most: int) -> T:
@@ -72,13 +73,13 @@ def parse_lines(adapter: TypeAdapter[T], body: bytes, member: str, most: int) ->
     rows: list[Any] = []
     for number, line in enumerate(_text(body).split("\n"), start=1):
         if line.strip(" \t\r"):
-            rows.append(_value(line, number, f"/{member}/{len(rows)}"))
+            rows.append(json_value(line, number, f"/{member}/{len(rows)}"))
     return validated(adapter, {member: rows})
 
 
 def refuse_key_twice(body: bytes) -> None:
     """Raise KeyTwice where some object of a JSON body has a key twice: what another parser has read does not tell."""
-    _value(_text(body))
+    json_value(_text(body))
 
 
 def validated(adapter: TypeAdapter[T], value: Any) -> T:
@@ -115,8 +116,11 @@ def _with_every_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_with_every_key_once)
 
 
-def _value(text: str, line: int = 1, pointer: str = "") -> Any:
-    """The value of a text that starts at this line. NaN and 1e999 come through as floats, and are refused later."""
+def json_value(text: str, line: int = 1, pointer: str = "") -> Any:
+    """The value of a text that starts at this line; InvalidRequest, with the pointer, where that is not JSON.
+
+    NaN and 1e999 come through as floats, and are refused later.
+    """
     try:
         return _DECODER.decode(text)
     except KeyTwice:

@@ -53,6 +53,15 @@ COMPLETION_LINES: Final[Example] = {
     },
     "example": "".join(json.dumps(each) + "\n" for each in NEW_COMPLETIONS["completions"]),
 }
+COMPLETION_PARQUET: Final[Example] = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "A completion a row, at most 10,000, in columns of the members' names. `verifications` is a "
+        "column of lists of structs; in its place, columns `verifier`, `passed`, `reward`, `status`, `answer` and "
+        "`detail` hold one verdict a row. `detail` is JSON text. Null is left out",
+    }
+}
 COMPLETIONS_RECORDED: Final[Example] = {"accepted": 2, "replayed": 0}
 COMPLETIONS: Final[Example] = {
     "completions": [

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection, sql
@@ -16,33 +17,33 @@ VerdictKey = tuple[int, int, int]  # problem_id, sample_index, verifier_id
 VersionedName = tuple[str, str]  # name, version
 
 
-class CompletionRow(NamedTuple):
-    """A row of `completions`, in the order of COMPLETION_COLUMNS."""
+class CompletionContent(NamedTuple):
+    """What a row of `completions` says under its key, in the order of COMPLETION_COLUMNS; `text_sha256` aside."""
 
-    evaluation_id: int
-    problem_id: int
-    sample_index: int
     text: str | None
-    text_sha256: bytes | None
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
     logprob: float | None
     seed: int | None
 
+    def as_stored(self) -> tuple[Any, ...]:
+        """The same without its text, which the hash stands for."""
+        return (_sha256(self.text), *self[1:])
 
-class VerdictRow(NamedTuple):
-    """A row of `verifications`, in the order of VERDICT_COLUMNS."""
 
-    evaluation_id: int
-    problem_id: int
-    sample_index: int
-    verifier_id: int
+class VerdictContent(NamedTuple):
+    """What a row of `verifications` says under its key, in the order of VERDICT_COLUMNS."""
+
     reward: float | None
     passed: bool | None
     status: str
     answer: str | None
     detail: str | None  # canonical JSON
+
+    def as_stored(self) -> tuple[Any, ...]:
+        """The same."""
+        return self
 
 
 COMPLETION_COLUMNS: Final = {
@@ -200,7 +201,7 @@ def lock_problems(session: Session, evaluation_id: int, problems: Iterable[int])
 
 
 def stored_completions(session: Session, evaluation_id: int, keys: Collection[Key]) -> dict[Key, tuple[Any, ...]]:
-    """What is stored under the keys: a CompletionRow from `text_sha256` on."""
+    """What is stored under the keys, as CompletionContent shows it."""
     if not keys:
         return {}
     rows = session.execute(STORED_COMPLETIONS, {"evaluation_id": evaluation_id, **_columns(keys)})
@@ -208,7 +209,7 @@ def stored_completions(session: Session, evaluation_id: int, keys: Collection[Ke
 
 
 def stored_verdicts(session: Session, evaluation_id: int, keys: Collection[Key]) -> dict[VerdictKey, tuple[Any, ...]]:
-    """What all verifiers have said of the completions under the keys: a VerdictRow from `reward` on."""
+    """What all verifiers have said of the completions under the keys, as VerdictContent shows it."""
     if not keys:
         return {}
     rows = session.execute(STORED_VERDICTS, {"evaluation_id": evaluation_id, **_columns(keys)})
@@ -226,25 +227,35 @@ def move_to_history(session: Session, evaluation_id: int, keys: Collection[Verdi
     session.execute(VERDICTS_TO_HISTORY, {"evaluation_id": evaluation_id, **_columns(keys)})
 
 
-def add_completions(session: Session, rows: Sequence[CompletionRow]) -> None:
+def add_completions(session: Session, evaluation_id: int, rows: Mapping[Key, CompletionContent]) -> None:
     """Store completions that are not stored, and count them."""
     if not rows:
         return
-    _copy(session, "completions", COMPLETION_COLUMNS, rows)
-    added = Counter(row.problem_id for row in rows)
-    keys = {"evaluation_id": rows[0].evaluation_id, "problem_ids": list(added), "added": list(added.values())}
+    # Made one by one: Postgres, which takes longer, stores the first ones meanwhile.
+    each = ((evaluation_id, *key, row.text, _sha256(row.text), *row[1:]) for key, row in rows.items())
+    _copy(session, "completions", COMPLETION_COLUMNS, each)
+    added = Counter(problem_id for problem_id, _ in rows)
+    keys = {"evaluation_id": evaluation_id, "problem_ids": list(added), "added": list(added.values())}
     session.execute(COUNT_COMPLETIONS, keys)
 
 
-def add_verdicts(session: Session, rows: Sequence[VerdictRow]) -> None:
+def add_verdicts(session: Session, evaluation_id: int, rows: Mapping[VerdictKey, VerdictContent]) -> None:
     """Store verdicts that are not stored, and derive the statistics of their problems anew."""
     if not rows:
         return
-    as_jsonb = (row if row.detail is None else (*row[:-1], Jsonb(row.detail, dumps=str)) for row in rows)
-    _copy(session, "verifications", VERDICT_COLUMNS, as_jsonb)
-    problems, verifiers = zip(*{(row.problem_id, row.verifier_id) for row in rows}, strict=True)
+    each = ((evaluation_id, *key, *row[:-1], _as_jsonb(row.detail)) for key, row in rows.items())
+    _copy(session, "verifications", VERDICT_COLUMNS, each)
+    problems, verifiers = zip(*{(problem_id, verifier_id) for problem_id, _, verifier_id in rows}, strict=True)
     groups = {"problem_ids": list(problems), "verifier_ids": list(verifiers)}
-    session.execute(DERIVE_STATISTICS, {"evaluation_id": rows[0].evaluation_id, **groups})
+    session.execute(DERIVE_STATISTICS, {"evaluation_id": evaluation_id, **groups})
+
+
+def _sha256(text: str | None) -> bytes | None:
+    return None if text is None else sha256(text.encode()).digest()
+
+
+def _as_jsonb(detail: str | None) -> Jsonb | None:
+    return None if detail is None else Jsonb(detail, dumps=str)
 
 
 def _columns(keys: Collection[Sequence[int]]) -> dict[str, list[int]]:

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter
 
 from app.auth.security import Reader, Writer
-from app.body import JSON, JSON_LINES, Body, JsonBytes, body_in, documented, parse, parse_lines
+from app.body import JSON, JSON_LINES, PARQUET, Body, JsonBytes, body_in, documented, parse, parse_lines
 from app.db import SessionDep
 from app.idempotency import ONCE, KeepingRoute
 from app.ingest import evaluations, examples, service, stored
+from app.ingest.columns import CompletionColumns
 from app.ingest.examples import answered
+from app.ingest.parquet import read_parquet
 from app.ingest.schemas import (
     MOST_ROWS,
     CompletionsQuery,
@@ -19,7 +21,6 @@ from app.ingest.schemas import (
     CompletionsResponse,
     EvaluationResponse,
     EvaluationSummary,
-    NewCompletion,
     NewCompletions,
     NewEvaluation,
     NewVerifications,
@@ -32,7 +33,7 @@ NEW_EVALUATION = TypeAdapter(NewEvaluation)
 NEW_COMPLETIONS = TypeAdapter(NewCompletions)
 NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
 
-CompletionsBody = Annotated[Body, Depends(body_in(JSON, JSON_LINES))]
+CompletionsBody = Annotated[Body, Depends(body_in(JSON, JSON_LINES, PARQUET))]
 
 
 @router.post(
@@ -81,7 +82,9 @@ def list_completions(
     "/{evaluation_id}/completions",
     summary="Record completions",
     responses={200: answered(examples.COMPLETIONS_RECORDED)},
-    openapi_extra=documented(NEW_COMPLETIONS, **{JSON_LINES: examples.COMPLETION_LINES}),
+    openapi_extra=documented(
+        NEW_COMPLETIONS, **{JSON_LINES: examples.COMPLETION_LINES, PARQUET: examples.COMPLETION_PARQUET}
+    ),
     dependencies=[ONCE],
 )
 def record_completions(
@@ -93,17 +96,21 @@ def record_completions(
     without an answer is simply sent again; other content under the same key is 409 and changes nothing. A replayed
     completion may bring verdicts of further verifiers, which are added. Problems and verifiers are made where there are
     none; a closed problem set takes no others (422). As NDJSON (`application/x-ndjson`), each line is one;
-    `/completions/2` then points at the third line that is not blank.
+    `/completions/2` then points at the third line that is not blank, or at the third row of Parquet.
     """
     completions = _completions(body)
     evaluation = evaluations.find_evaluation(session, caller.project_id, evaluation_id, for_writing=True)
     return service.record_completions(session, evaluation, completions)
 
 
-def _completions(body: Body) -> list[NewCompletion]:
+def _completions(body: Body) -> CompletionColumns:
+    if body.media_type == PARQUET:
+        return read_parquet(body.content)
     if body.media_type == JSON_LINES:
-        return parse_lines(NEW_COMPLETIONS, body.content, "completions", MOST_ROWS)["completions"]
-    return parse(NEW_COMPLETIONS, body.content)["completions"]
+        given = parse_lines(NEW_COMPLETIONS, body.content, "completions", MOST_ROWS)
+    else:
+        given = parse(NEW_COMPLETIONS, body.content)
+    return CompletionColumns.of(given["completions"])
 
 
 @router.post(

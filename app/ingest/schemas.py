@@ -18,6 +18,7 @@ from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleInde
 
 MOST_ROWS = 10_000
 MOST_VERDICTS = 100  # on one completion in one request
+MOST_VERDICTS_OF_A_REQUEST = 50_000  # what they take in time and memory is that of as many rows
 
 Int4 = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Int8 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]

@@ -4,146 +4,153 @@ Writers of the same problems take turns (`queries.lock_problems`). So what is st
 written, and a COPY of what is new cannot meet a row that is there: no savepoint, no staging table.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from app.ingest import queries
+from app.ingest.columns import CompletionColumns
 from app.ingest.errors import CountsOnly, ProblemSetClosed, RowsConflict, RowsContradict, UnknownCompletions
-from app.ingest.queries import CompletionRow, Key, VerdictKey, VerdictRow
-from app.ingest.schemas import CompletionsRecorded, NewCompletion, VerificationsRecorded
+from app.ingest.queries import CompletionContent, Key, VerdictContent, VerdictKey
+from app.ingest.schemas import CompletionsRecorded, VerificationsRecorded
 from app.ingest.verdicts import NewVerification, Verdict, versioned_name
 from app.models import Evaluation
 
 K = TypeVar("K", Key, VerdictKey)
-R = TypeVar("R", CompletionRow, VerdictRow)
+C = TypeVar("C", CompletionContent, VerdictContent)
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """The rows of one request by their keys, and where in the request each stands."""
+class _Rows(Generic[K, C]):
+    """Rows of one request: under which key each says what, and where in the request it stands."""
 
-    completions: dict[Key, CompletionRow] = field(default_factory=dict)
-    verdicts: dict[VerdictKey, VerdictRow] = field(default_factory=dict)
-    pointers: dict[Key | VerdictKey, str] = field(default_factory=dict)
-    contradictions: list[tuple[str, str]] = field(default_factory=list)
+    keys: Sequence[K]
+    contents: Sequence[C]
+    pointers: Callable[[], Sequence[str]]  # of all rows: asked for when one is to be told
 
-    def add(self, rows: dict[K, R], key: K, row: R, pointer: str) -> None:
-        """Take up a row; the same one again is no other row, another one under its key is a contradiction."""
-        first = rows.setdefault(key, row)
-        if first is row:
-            self.pointers[key] = pointer
-        elif first != row:
-            self.contradictions.append((pointer, f"contradicts {self.pointers[key]}"))
+    @cached_property
+    def by_key(self) -> dict[K, C]:
+        """What the request says of each key; the same row again is no other row."""
+        return dict(zip(self.keys, self.contents, strict=True))
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """The rows that say another thing of a key than the first with this key."""
+        if len(self.by_key) == len(self.keys):
+            return []
+        first: dict[K, int] = {}
+        firsts = [first.setdefault(key, row) for row, key in enumerate(self.keys)]
+        differing = [row for row, at in enumerate(firsts) if self.contents[row] != self.contents[at]]
+        pointers = self.pointers() if differing else ()
+        return [(pointers[row], f"contradicts {pointers[firsts[row]]}") for row in differing]
+
+    def pointers_of(self, keys: Collection[K]) -> list[str]:
+        """Where the first row of each of these keys stands."""
+        if not keys:
+            return []
+        first = dict(zip(reversed(self.keys), reversed(self.pointers()), strict=True))
+        return [first[key] for key in keys]
+
+    def differing(self, stored: Mapping[K, tuple[object, ...]]) -> list[K]:
+        """The keys under which something else is stored."""
+        return [key for key, row in self.by_key.items() if key in stored and row.as_stored() != stored[key]]
+
+    def without(self, stored: Mapping[K, object]) -> dict[K, C]:
+        """What the request says of keys under which nothing is stored."""
+        return {key: content for key, content in self.by_key.items() if key not in stored}
 
 
-def record_completions(
-    session: Session, evaluation: Evaluation, completions: Sequence[NewCompletion]
-) -> CompletionsRecorded:
+def record_completions(session: Session, evaluation: Evaluation, completions: CompletionColumns) -> CompletionsRecorded:
     """How many completions were new and how many were stored already, with their verdicts.
 
     A stored completion is never changed. Sent again with the same content it counts as replayed, and a verdict of a
     verifier that has none on it is added; RowsConflict where its content, or a stored verdict, is another.
     """
-    batch = _batch_of_completions(session, evaluation, completions)
-    held = queries.lock_problems(session, evaluation.id, {problem_id for problem_id, _ in batch.completions})
-    stored = queries.stored_completions(session, evaluation.id, [key for key in batch.completions if held[key[0]]])
-    judged = queries.stored_verdicts(session, evaluation.id, {key[:2] for key in batch.verdicts} & stored.keys())
-    conflicts = [(batch.pointers[key], "stored with another content") for key in _differing(stored, batch.completions)]
-    conflicts += [(batch.pointers[key], "stored with another verdict") for key in _differing(judged, batch.verdicts)]
+    rows, verdicts = _rows_of_completions(session, evaluation, completions)
+    held = queries.lock_problems(session, evaluation.id, {problem_id for problem_id, _ in rows.by_key})
+    stored = queries.stored_completions(session, evaluation.id, [key for key in rows.by_key if held[key[0]]])
+    judged = queries.stored_verdicts(session, evaluation.id, {key[:2] for key in verdicts.by_key} & stored.keys())
+    conflicts = [(at, "stored with another content") for at in rows.pointers_of(rows.differing(stored))]
+    conflicts += [(at, "stored with another verdict") for at in verdicts.pointers_of(verdicts.differing(judged))]
     if conflicts:
         raise RowsConflict(conflicts)
-    new = [row for key, row in batch.completions.items() if key not in stored]
-    queries.add_completions(session, new)
-    queries.add_verdicts(session, [row for key, row in batch.verdicts.items() if key not in judged])
-    return CompletionsRecorded(accepted=len(new), replayed=len(completions) - len(new))
+    new = rows.without(stored)
+    queries.add_completions(session, evaluation.id, new)
+    queries.add_verdicts(session, evaluation.id, verdicts.without(judged))
+    return CompletionsRecorded(accepted=len(new), replayed=len(rows.keys) - len(new))
 
 
 def record_verifications(
     session: Session, evaluation: Evaluation, verifications: Sequence[NewVerification]
 ) -> VerificationsRecorded:
     """How many verdicts on stored completions were added, took the place of another, or were stored already."""
-    batch = _batch_of_verifications(session, evaluation, verifications)
-    queries.lock_problems(session, evaluation.id, {problem_id for problem_id, *_ in batch.verdicts})
-    judged_keys = {key[:2] for key in batch.verdicts}
+    verdicts = _rows_of_verifications(session, evaluation, verifications)
+    queries.lock_problems(session, evaluation.id, {problem_id for problem_id, *_ in verdicts.by_key})
+    judged_keys = {key[:2] for key in verdicts.by_key}
     completions = queries.stored_completions(session, evaluation.id, judged_keys)
-    if unknown := [batch.pointers[key] for key in batch.verdicts if key[:2] not in completions]:
-        raise UnknownCompletions(unknown)
+    if unknown := [key for key in verdicts.by_key if key[:2] not in completions]:
+        raise UnknownCompletions(verdicts.pointers_of(unknown))
     judged = queries.stored_verdicts(session, evaluation.id, judged_keys)
-    replaced = _differing(judged, batch.verdicts)
-    added = [key for key in batch.verdicts if key not in judged]
+    replaced = verdicts.differing(judged)
+    added = verdicts.without(judged)
     queries.move_to_history(session, evaluation.id, replaced)
-    queries.add_verdicts(session, [batch.verdicts[key] for key in (*added, *replaced)])
+    queries.add_verdicts(session, evaluation.id, added | {key: verdicts.by_key[key] for key in replaced})
     unchanged = len(verifications) - len(added) - len(replaced)
     return VerificationsRecorded(added=len(added), replaced=len(replaced), unchanged=unchanged)
 
 
-def _differing(stored: Mapping[K, tuple[object, ...]], rows: Mapping[K, R]) -> list[K]:
-    """The keys under which something else is stored than the rows say: they end in what is stored."""
-    return [key for key, row in rows.items() if (content := stored.get(key)) and row[-len(content) :] != content]
-
-
-def _batch_of_completions(session: Session, evaluation: Evaluation, completions: Sequence[NewCompletion]) -> _Batch:
+def _rows_of_completions(
+    session: Session, evaluation: Evaluation, completions: CompletionColumns
+) -> tuple[_Rows[Key, CompletionContent], _Rows[VerdictKey, VerdictContent]]:
+    """The completions and the verdicts of a request; RowsContradict where two of them do."""
     _refuse_counts_only(evaluation)
-    verifiers = {verdict.verifier for given in completions for verdict in given.get("verifications", ())}
-    verifier_ids = _verifier_ids(session, evaluation, verifiers)
-    problem_ids = _problem_ids(session, evaluation, [given["problem"] for given in completions])
-    batch = _Batch()
-    for index, given in enumerate(completions):
-        problem_id, sample_index = key = problem_ids[given["problem"]], given["sample_index"]
-        pointer = f"/completions/{index}"
-        batch.add(batch.completions, key, _completion_row(evaluation.id, key, given), pointer)
-        for nth, verdict in enumerate(given.get("verifications", ())):
-            verdict_key = (problem_id, sample_index, verifier_ids[verdict.verifier])
-            row = _verdict_row(evaluation.id, verdict_key, verdict)
-            batch.add(batch.verdicts, verdict_key, row, f"{pointer}/verifications/{nth}")
-    if batch.contradictions:
-        raise RowsContradict(batch.contradictions)
-    return batch
+    problems, sample_indexes, *contents, verifications = completions
+    verifier_ids = _verifier_ids(session, evaluation, {each.verifier for said in verifications for each in said})
+    problem_ids = _problem_ids(session, evaluation, problems)
+    keys = [*zip(map(problem_ids.__getitem__, problems), sample_indexes, strict=True)]
+    rows = _Rows(keys, [*map(CompletionContent, *contents)], partial(_pointers, "completions", len(keys)))
+    verdicts = _Rows(
+        [(*key, verifier_ids[each.verifier]) for key, said in zip(keys, verifications, strict=True) for each in said],
+        [_content(each) for said in verifications for each in said],
+        partial(_pointers_of_verdicts, verifications),
+    )
+    if contradictions := rows.contradictions() + verdicts.contradictions():
+        raise RowsContradict(contradictions)
+    return rows, verdicts
 
 
-def _batch_of_verifications(
+def _pointers(member: str, count: int) -> list[str]:
+    return [f"/{member}/{row}" for row in range(count)]
+
+
+def _pointers_of_verdicts(verifications: Sequence[Sequence[Verdict]]) -> list[str]:
+    return [
+        f"/completions/{row}/verifications/{nth}" for row, said in enumerate(verifications) for nth in range(len(said))
+    ]
+
+
+def _rows_of_verifications(
     session: Session, evaluation: Evaluation, verifications: Sequence[NewVerification]
-) -> _Batch:
+) -> _Rows[VerdictKey, VerdictContent]:
     _refuse_counts_only(evaluation)
     problems = {given.problem for given in verifications}
     problem_ids = queries.problem_ids(session, evaluation.problem_set_id, problems)
-    pointers = [f"/verifications/{index}" for index in range(len(verifications))]
+    pointers = partial(_pointers, "verifications", len(verifications))
     if problem_ids.keys() != problems:
-        unknown = [at for at, given in zip(pointers, verifications, strict=True) if given.problem not in problem_ids]
-        raise UnknownCompletions(unknown)
+        found = zip(pointers(), verifications, strict=True)
+        raise UnknownCompletions([at for at, given in found if given.problem not in problem_ids])
     verifier_ids = _verifier_ids(session, evaluation, {given.verdict.verifier for given in verifications})
-    batch = _Batch()
-    for at, (problem, sample_index, verdict) in zip(pointers, verifications, strict=True):
-        key = (problem_ids[problem], sample_index, verifier_ids[verdict.verifier])
-        batch.add(batch.verdicts, key, _verdict_row(evaluation.id, key, verdict), at)
-    if batch.contradictions:
-        raise RowsContradict(batch.contradictions)
-    return batch
+    keys = [(problem_ids[problem], index, verifier_ids[verdict.verifier]) for problem, index, verdict in verifications]
+    rows = _Rows(keys, [_content(given.verdict) for given in verifications], pointers)
+    if contradictions := rows.contradictions():
+        raise RowsContradict(contradictions)
+    return rows
 
 
-def _completion_row(evaluation_id: int, key: Key, given: NewCompletion) -> CompletionRow:
-    text = given.get("text")
-    return CompletionRow(
-        evaluation_id,
-        *key,
-        text,
-        None if text is None else hashlib.sha256(text.encode()).digest(),
-        given.get("finish_reason"),
-        given.get("prompt_tokens"),
-        given.get("completion_tokens"),
-        given.get("logprob"),
-        given.get("seed"),
-    )
-
-
-def _verdict_row(evaluation_id: int, key: VerdictKey, verdict: Verdict) -> VerdictRow:
-    return VerdictRow(
-        evaluation_id, *key, verdict.reward, verdict.passed, verdict.status, verdict.answer, verdict.detail
-    )
+def _content(verdict: Verdict) -> VerdictContent:
+    return VerdictContent(*verdict[1:])
 
 
 def _refuse_counts_only(evaluation: Evaluation) -> None:
