@@ -1,12 +1,16 @@
-"""Means over problems with their standard error and Student t interval, from NumPy and the standard library alone."""
+"""Means over problems with their standard error and interval, from NumPy and the standard library alone.
+
+mean_interval takes the problems as a sample, alone or in clusters; fixed_interval as the only ones that there are.
+"""
 
 import math
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 
@@ -19,41 +23,115 @@ class MeanInterval:
     standard_error: float
     low: float
     high: float
+    level: float
+    method: str  # "t", "clustered t", "normal, problems fixed", or of the bootstrap
+    problems: int
+    seed: int | None = None  # of what is drawn at random
 
 
 def mean_interval(
-    values: ArrayLike, level: float = 0.95, *, bounds: tuple[float, float] = (-math.inf, math.inf)
+    values: ArrayLike,
+    level: float = 0.95,
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    clusters: ArrayLike | None = None,
 ) -> MeanInterval:
     """The mean of one value per problem, its standard error sd / sqrt(P), and mean -+ t * standard error.
 
-    Problems are taken as a sample: t is the two-sided Student quantile at level with P - 1 degrees of freedom.
+    Problems are taken as a sample: t is the two-sided Student quantile at level with P - 1 degrees of freedom. In
+    clusters, the sample is of the G clusters: with S_g the sum of value - mean over cluster g the standard error is
+    sqrt(G / (G-1) sum_g S_g^2) / P, and t has G - 1 degrees of freedom. G / (G-1) is the correction CR1, which makes
+    clusters of one problem each the same as none.
 
     Args:
       values: one per problem, finite, shape (P,) with P at least 1.
       level: the interval's confidence level, in (0, 1).
       bounds: what the quantity cannot leave; the interval is clipped to it.
+      clusters: which cluster each problem belongs to, integers or strings, shape (P,).
     Raises:
-      ValueError: no values, values that are not finite or not within bounds, or a level outside (0, 1).
+      ValueError: no values, values that are not finite or not within bounds, a level outside (0, 1), or not one cluster
+        for each problem.
+
+    Miller (2024), arXiv:2411.00640, sections 2.1 and 2.2 (there without the correction).
     """
     level = inputs.level_of(level)
+    array = values_within(values, bounds)
+    groups = None if clusters is None else _clusters(clusters, len(array))
+    method, G = ("t", len(array)) if groups is None else ("clustered t", int(groups.max()) + 1)
+    # Brought near 1 by a power of two, no sum overflows and no square vanishes.
+    exponent = int(np.frexp(np.abs(array).max())[1])
+    scaled = np.ldexp(array, -exponent)
+    mean = _mean(scaled)
+    if G < 2:
+        return MeanInterval(math.ldexp(mean, exponent), math.nan, math.nan, math.nan, level, method, len(array))
+    deviations = scaled - mean
+    sums = deviations if groups is None else np.bincount(groups, weights=deviations)
+    spread = math.sqrt(math.fsum(np.square(sums).tolist()) / (G - 1))
+    error = spread * math.sqrt(G) / len(array)
+    half = student_t(level, G - 1) * error
+    with np.errstate(over="ignore"):  # an end beyond float64 is infinite, which is no lie
+        value, error, low, high = np.ldexp([mean, error, mean - half, mean + half], exponent).tolist()
+    return MeanInterval(value, error, max(low, bounds[0]), min(high, bounds[1]), level, method, len(array))
+
+
+def fixed_interval(
+    values: ArrayLike,
+    variances: ArrayLike,
+    level: float = 0.95,
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> MeanInterval:
+    """The mean over these very problems, with what only the draw of completions leaves open.
+
+    Standard error sqrt(sum of variances) / P; mean -+ z * standard error with z the normal quantile. It says how far
+    the same evaluation would vary if it was drawn again on the same problems, and nothing about other problems.
+
+    Args:
+      values: one per problem, finite, shape (P,) with P at least 1.
+      variances: of each value over draws of its completions, shape (P,): pass_at_k_variance_estimate or
+        max_at_k_variance_estimate. Estimates below 0 are taken as they are, as long as the sum is not.
+      level, bounds: as for mean_interval.
+    Raises:
+      ValueError: as for mean_interval, not one variance for each value, or variances with a sum below 0, which give no
+        standard error.
+    """
+    mean = mean_interval(values, level, bounds=bounds)
+    spreads, _ = inputs.rewards(variances, name="variances")
+    if spreads.shape != (mean.problems,):
+        raise ValueError(f"variances must have the shape of values, ({mean.problems},); got {spreads.shape}")
+    total = math.fsum(spreads.tolist())
+    if total < 0:
+        raise ValueError(f"variances must not have a sum below 0, for which there is no standard error; got {total}")
+    error = math.sqrt(total) / mean.problems
+    half = NormalDist().inv_cdf((1 + mean.level) / 2) * error
+    low, high = max(mean.value - half, bounds[0]), min(mean.value + half, bounds[1])
+    return MeanInterval(mean.value, error, low, high, mean.level, "normal, problems fixed", mean.problems)
+
+
+def values_within(values: ArrayLike, bounds: tuple[float, float]) -> NDArray[np.float64]:
+    """One finite value per problem, shape (P,); ValueError where one is not within bounds."""
     array, _ = inputs.rewards(values, name="values")
     if array.ndim != 1:
         raise ValueError(f"values must have shape (P,); got {array.shape}")
     if not bounds[0] <= array.min() <= array.max() <= bounds[1]:
         raise ValueError(f"values must be within bounds {bounds}; got {array.min()} to {array.max()}")
-    if len(array) < 2:
-        return MeanInterval(float(array[0]), math.nan, math.nan, math.nan)
-    # Brought near 1 by a power of two, no sum overflows and no square vanishes.
-    exponent = int(np.frexp(np.abs(array).max())[1])
-    scaled = np.ldexp(array, -exponent)
+    return array
+
+
+def _mean(values: NDArray[np.float64]) -> float:
     # Clipped, for the mean of equal values to be that value: the rounded quotient of their rounded sum may miss it.
-    mean = float(np.clip(math.fsum(scaled.tolist()) / len(scaled), scaled.min(), scaled.max()))
-    spread = math.sqrt(math.fsum(np.square(scaled - mean).tolist()) / (len(scaled) - 1))
-    error = spread / math.sqrt(len(scaled))
-    half = student_t(level, len(scaled) - 1) * error
-    with np.errstate(over="ignore"):  # an end beyond float64 is infinite, which is no lie
-        value, error, low, high = np.ldexp([mean, error, mean - half, mean + half], exponent).tolist()
-    return MeanInterval(value, error, max(low, bounds[0]), min(high, bounds[1]))
+    return float(np.clip(math.fsum(values.tolist()) / len(values), values.min(), values.max()))
+
+
+def _clusters(clusters: ArrayLike, problems: int) -> NDArray[np.int64]:
+    """The number of each problem's cluster, from 0 on."""
+    names = np.asarray(clusters)
+    if names.shape != (problems,) or names.dtype.kind not in "iuUS":
+        raise ValueError(
+            f"clusters must be one integer or string for each of {problems} problems;"
+            f" got {names.dtype} of shape {names.shape}"
+        )
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def student_t(level: float, df: int) -> float:

@@ -43,7 +43,7 @@ def test_a_curve_is_the_mean_and_interval_of_the_estimates_at_each_k(
     assert curve.k.tolist() == list(default_ks(n.min()))
     for point in curve.points:
         expected = mean_interval(pass_at_k(n, c, point.k), level, bounds=(0.0, 1.0))
-        np.testing.assert_equal(dataclasses.astuple(point)[1:], dataclasses.astuple(expected))
+        np.testing.assert_equal(dataclasses.astuple(point)[1:], dataclasses.astuple(expected)[:4])
         mean = exact.mean(1 - Fraction(math.comb(a - b, point.k), math.comb(a, point.k)) for a, b in problems)
         assert exact.ulps(point.value, mean) <= 2
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkpo import mean_interval, student_t
+from pkpo.intervals import fixed_interval
 
 # mpmath 1.3.0 at 60 digits: bisection of betainc(1/2, df/2, 0, t^2/(df + t^2), regularized=True) = level.
 QUANTILES = [
@@ -163,3 +164,69 @@ def test_means_do_not_overflow_and_spreads_do_not_vanish() -> None:
 def test_values_without_a_mean_are_refused(values: Any) -> None:
     with pytest.raises(ValueError, match=r"^values must"):
         mean_interval(values)
+
+
+CLUSTERED = [1, 0, 1, 1, 0, 0, 0, 1, 1], ["a", "b", "a", "c", "b", "b", "c", "a", "c"]
+
+
+def test_clusters_are_the_sample_where_problems_come_in_clusters() -> None:
+    values, clusters = CLUSTERED
+    mean = Fraction(sum(values), len(values))
+    sums = [sum(value - mean for value, at in zip(values, clusters, strict=True) if at == name) for name in "abc"]
+    error = math.sqrt(Fraction(3, 2) * sum(each**2 for each in sums)) / 9
+    found = mean_interval(values, clusters=clusters)
+    assert found.value == float(mean)
+    assert found.standard_error == pytest.approx(error, rel=1e-14)
+    assert found.high == pytest.approx(found.value + student_t(0.95, 2) * error, rel=1e-14)
+    assert (found.method, found.problems, found.level, found.seed) == ("clustered t", 9, 0.95, None)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=9))
+def test_clusters_of_one_problem_each_are_none(values: list[int]) -> None:
+    plain, clustered = mean_interval(values), mean_interval(values, clusters=list(range(len(values))))
+    assert clustered.method == "clustered t"
+    for name in ("value", "standard_error", "low", "high"):
+        assert getattr(clustered, name) == pytest.approx(getattr(plain, name), nan_ok=True)
+
+
+def test_one_cluster_says_nothing_about_the_spread() -> None:
+    found = mean_interval([0, 1, 1], clusters=["a", "a", "a"])
+    assert found.value == 2 / 3
+    assert all(map(math.isnan, (found.standard_error, found.low, found.high)))
+
+
+def test_copies_of_every_problem_change_nothing_where_they_are_clusters() -> None:
+    values = [0.0, 0.25, 1.0, 0.75]
+    once = mean_interval(values)
+    five_times = mean_interval(values * 5, clusters=[0, 1, 2, 3] * 5)
+    assert (five_times.low, five_times.high) == pytest.approx((once.low, once.high))
+    assert mean_interval(values * 5).standard_error < once.standard_error / 2
+
+
+@pytest.mark.parametrize("clusters", [["a"], [1.0, 2.0, 3.0], [None, "a", "b"], "abc", [["a", "b", "c"]]])
+def test_clusters_that_do_not_fit_are_refused(clusters: Any) -> None:
+    with pytest.raises(ValueError, match="clusters must be one integer or string for each of 3 problems"):
+        mean_interval([0, 1, 1], clusters=clusters)
+
+
+def test_fixed_problems_leave_only_the_draw_of_completions_open() -> None:
+    found = fixed_interval([0.5, 1.0, 0.0, 0.25], [0.04, 0.0, -0.01, 0.06], bounds=(0, 1))
+    assert found.value == 0.4375
+    assert found.standard_error == pytest.approx(0.3 / 4)
+    assert found.high - found.value == pytest.approx(1.9599639845400543 * 0.3 / 4)
+    assert (found.method, found.problems) == ("normal, problems fixed", 4)
+    assert fixed_interval([0.5], [0.04]).standard_error == pytest.approx(0.2)
+    assert fixed_interval([0.9], [0.04], bounds=(0, 1)).high == 1
+
+
+@pytest.mark.parametrize(
+    ("variances", "message"),
+    [
+        ([0.1, -0.2], "variances must not have a sum below 0, for which there is no standard error; got -0.1"),
+        ([0.1], r"variances must have the shape of values, \(2,\); got \(1,\)"),
+        ([0.1, math.nan], "variances must be finite"),
+    ],
+)
+def test_variances_that_give_no_error_are_refused(variances: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fixed_interval([0.0, 1.0], variances)
