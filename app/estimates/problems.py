@@ -5,7 +5,7 @@ count; with the rewards of 500 completions each, where they are sorted by their 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Final, cast
@@ -14,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from app.estimates import queries
+from app.estimates import kept, queries
 from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import FROM_COUNTS, FROM_REWARDS, Design, Statistics
 from app.estimates.errors import UnknownVerifier
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import design_of
 from app.models import Evaluation
-from pkpo.estimators import max_at_k
+from pkpo.estimators import max_at_ks
 
 Value = str | float | None
 NO_REWARDS: Final = np.empty(0)
+NOTHING: Final = np.empty(0, dtype=np.int64)
+NO_PROBLEMS: Final = Statistics(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
+PLACES_AT_ONCE: Final = 1_048_576  # rewards sorted together: eight megabytes
 DIGITS: Final = 20  # of the longest number in a name that counts as one
 
 
@@ -70,14 +73,15 @@ def problem_table(
     verifier_id = _verifier_id(session, evaluation, verifier)
     by_mean = query.sort.removeprefix("-") == "mean_reward"
     names = queries.problem_names(session, evaluation.problem_set_id, query.filter)
-    found = queries.statistics(session, {evaluation.id: verifier_id}, rewards=by_mean)
-    rows = [row for each in found.values() for row in _rows(each, design_of(evaluation), names, metric, ())]
+    found = _counts(session, evaluation, verifier_id, rewards=by_mean)
+    rows = _rows(found, design_of(evaluation), names)
+    if found.rewards is not None:
+        rows = _estimated(rows, _by_id(found), metric, ())
     listed = page(
         _after(query, _sorted(rows, query.sort)), query.limit, lambda last: (_value(last, query.sort), last.id)
     )
     rewards = queries.rewards(session, evaluation.id, verifier_id, [row.id for row in listed.items])
-    shown = (_estimated(row, rewards.get(row.id, NO_REWARDS), metric, ks) for row in listed.items)
-    return ProblemTable(Page(tuple(shown), listed.next_cursor), len(rows))
+    return ProblemTable(Page(tuple(_estimated(listed.items, rewards, metric, ks)), listed.next_cursor), len(rows))
 
 
 def one_problem(
@@ -85,11 +89,11 @@ def one_problem(
 ) -> ProblemRow:
     """A problem of the evaluation's set, with the metric at each k."""
     verifier_id = _verifier_id(session, evaluation, verifier)
-    found = queries.statistics(session, {evaluation.id: verifier_id}, rewards=False)
+    found = _counts(session, evaluation, verifier_id)
     name = queries.problem_names(session, evaluation.problem_set_id)[problem_id]
-    (row,) = _rows(found[evaluation.id], design_of(evaluation), {problem_id: name}, metric, ())
+    rows = _rows(found, design_of(evaluation), {problem_id: name})
     rewards = queries.rewards(session, evaluation.id, verifier_id, [problem_id])
-    return _estimated(row, rewards.get(problem_id, NO_REWARDS), metric, ks)
+    return _estimated(rows, rewards, metric, ks)[0]
 
 
 def every_problem(
@@ -97,43 +101,83 @@ def every_problem(
 ) -> list[ProblemRow]:
     """All problems by name, each with the metric at each k."""
     names = queries.problem_names(session, evaluation.problem_set_id)
-    found = queries.statistics(session, {evaluation.id: _verifier_id(session, evaluation, verifier)}, rewards=True)
-    rows = (row for each in found.values() for row in _rows(each, design_of(evaluation), names, metric, ks))
-    return _sorted(rows, "problem")
+    found = _counts(session, evaluation, _verifier_id(session, evaluation, verifier), rewards=True)
+    return _sorted(_estimated(_rows(found, design_of(evaluation), names), _by_id(found), metric, ks), "problem")
+
+
+def _counts(session: Session, evaluation: Evaluation, verifier_id: int, rewards: bool = False) -> Statistics:
+    """The counts of the evaluation, from memory where they are kept there; the rewards never are."""
+    wanted = {evaluation.id: verifier_id}
+    if rewards:
+        return queries.statistics(session, wanted, rewards=True).get(evaluation.id, NO_PROBLEMS)
+    return kept.counts(session, wanted, kept.states(session, [evaluation])).get(evaluation.id, NO_PROBLEMS)
+
+
+def _by_id(statistics: Statistics) -> dict[int, NDArray[np.float64]]:
+    """The rewards of each problem."""
+    return dict(zip(statistics.problem_ids.tolist(), statistics.rewards or (), strict=True))
 
 
 def _verifier_id(session: Session, evaluation: Evaluation, verifier: str | None) -> int:
     if verifier is None:
         return 0  # the id of none
-    verifiers = queries.verifiers(session, [evaluation.id])[evaluation.id]
+    verifiers = kept.verifiers(session, [evaluation])[evaluation.id]
     if verifier not in verifiers:
         raise UnknownVerifier(list(verifiers))
     return verifiers[verifier]
 
 
-def _rows(
-    statistics: Statistics, design: Design, names: Mapping[int, str], metric: Metric, ks: Sequence[int]
-) -> Iterator[ProblemRow]:
-    """The problems that have a name here, with what their rewards show where those were read."""
+def _rows(statistics: Statistics, design: Design, names: Mapping[int, str]) -> list[ProblemRow]:
+    """The problems that have a name here, without what takes their rewards to say."""
+    if not len(statistics.n):
+        return []
     counts = statistics.drawn_as(design)
     columns = (counts.problem_ids, counts.completions, counts.n_rewards, counts.n, counts.c, counts.wanted(design))
-    for i, (id_, completions, n, judged, c, wanted) in enumerate(
-        zip(*(each.tolist() for each in columns), strict=True)
-    ):
-        if id_ in names:
-            row = ProblemRow(id_, names[id_], completions, n, c if judged == n else None, wanted - n)
-            yield row if counts.rewards is None else _estimated(row, counts.rewards[i], metric, ks)
+    return [
+        ProblemRow(id_, names[id_], completions, n, c if judged == n else None, wanted - n)
+        for id_, completions, n, judged, c, wanted in zip(*(each.tolist() for each in columns), strict=True)
+        if id_ in names
+    ]
 
 
-def _estimated(row: ProblemRow, rewards: NDArray[np.float64], metric: Metric, ks: Sequence[int]) -> ProblemRow:
-    mean = float(max_at_k(rewards, 1)) if len(rewards) else nan  # right where a sum would overflow
-    return replace(row, mean_reward=mean, estimates=tuple(_estimate(row, rewards, metric, k) for k in ks))
+def _estimated(
+    rows: Sequence[ProblemRow], rewards: Mapping[int, NDArray[np.float64]], metric: Metric, ks: Sequence[int]
+) -> list[ProblemRow]:
+    """The rows with the mean of their rewards, which lie by id, and the metric at each k."""
+    if not rows:
+        return []
+    drawn = [rewards.get(row.id, NO_REWARDS) for row in rows]
+    means = _from_rewards(drawn, "max_at_k", [1])[:, 0]  # right where a sum would overflow
+    estimates = _from_rewards(drawn, metric, ks) if metric in FROM_REWARDS else _from_counts(rows, metric, ks)
+    return [
+        replace(row, mean_reward=mean, estimates=tuple(each))
+        for row, mean, each in zip(rows, means.tolist(), estimates.tolist(), strict=True)
+    ]
 
 
-def _estimate(row: ProblemRow, rewards: NDArray[np.float64], metric: Metric, k: int) -> float:
-    if metric in FROM_REWARDS:
-        return float(FROM_REWARDS[metric](rewards, k)) if k <= len(rewards) else nan
-    return nan if row.c is None or k > row.n else float(FROM_COUNTS[metric](row.n, row.c, k))
+def _from_rewards(rewards: Sequence[NDArray[np.float64]], metric: Metric, ks: Sequence[int]) -> NDArray[np.float64]:
+    """The metric of each problem at each k, shape (P, len(ks)); nan where it has fewer rewards than k."""
+    sign = -1.0 if metric == "min_at_k" else 1.0
+    estimates = np.full((len(rewards), len(ks)), nan)
+    sizes = np.array([len(each) for each in rewards])
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        within = [k for k in ks if k <= size]
+        of_size = np.flatnonzero(sizes == size)
+        for some in np.array_split(of_size, -(-len(of_size) * size // PLACES_AT_ONCE)):
+            found = sign * max_at_ks(sign * np.stack([rewards[i] for i in some]), within)
+            estimates[np.ix_(some, [k <= size for k in ks])] = found
+    return estimates
+
+
+def _from_counts(rows: Sequence[ProblemRow], metric: Metric, ks: Sequence[int]) -> NDArray[np.float64]:
+    """The same from counts; nan where some of the problem's results have a reward only, too."""
+    n = np.array([row.n if row.c is not None else 0 for row in rows], dtype=np.int64)
+    c = np.array([row.c or 0 for row in rows], dtype=np.int64)
+    estimates = np.full((len(rows), len(ks)), nan)
+    for i, k in enumerate(ks):
+        enough = n >= k
+        estimates[enough, i] = FROM_COUNTS[metric](n[enough], c[enough], k)
+    return estimates
 
 
 def _value(row: ProblemRow, sort: str) -> Value:

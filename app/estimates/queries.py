@@ -1,6 +1,6 @@
 """The SQL of the read side. It counts and lists; nothing here estimates."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -9,8 +9,21 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Row, Select, and_, column, func, select, true, values
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    LargeBinary,
+    Row,
+    Select,
+    and_,
+    cast,
+    column,
+    func,
+    select,
+    true,
+    values,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.estimates.curves import Statistics
 from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
@@ -64,14 +77,15 @@ def statistics(session: Session, verifier_ids: Mapping[int, int], rewards: bool)
         GroupStatistics.n_rewards,
         GroupStatistics.infrastructure_errors,
     ]
-    columns: list[ColumnElement[Any]] = [Problem.id.expression, *(func.coalesce(each, 0) for each in counts)]
+    columns = [Problem.id.expression, *(cast(func.coalesce(each, 0), BigInteger) for each in counts)]
+    by_problem = _by_problem(verifier_ids)
     if rewards:
-        columns.append(_sent_rewards())
-    rows = session.execute(_by_problem(verifier_ids).add_columns(*columns))
-    return {
-        evaluation_id: _statistics(problems, rewards)
-        for evaluation_id, problems in groupby(rows, attrgetter("evaluation_id"))
-    }
+        rows = session.execute(by_problem.add_columns(*columns, _sent(GroupStatistics.rewards)))
+        return {each: _with_rewards(problems) for each, problems in groupby(rows, attrgetter("evaluation_id"))}
+    named = by_problem.add_columns(*(each.label(f"column_{i}") for i, each in enumerate(columns))).subquery()
+    evaluation_id, *each_problem = named.c
+    arrays = select(evaluation_id, *(_sent(func.array_agg(each)) for each in each_problem)).group_by(evaluation_id)
+    return {each: _statistics(map(_integers, sent)) for each, *sent in session.execute(arrays)}
 
 
 def _by_problem(verifier_ids: Mapping[int, int]) -> Select[int]:
@@ -100,11 +114,15 @@ def _by_problem(verifier_ids: Mapping[int, int]) -> Select[int]:
     )
 
 
-def _statistics(rows: Iterator[Row[tuple[int, ...]]], with_rewards: bool) -> Statistics:
-    columns = list(zip(*rows, strict=True))
-    counts = (np.array(each, dtype=np.int64) for each in columns[1:7])
+def _with_rewards(rows: Iterator[Row[tuple[int, ...]]]) -> Statistics:
+    _, *counts, rewards = zip(*rows, strict=True)
+    return _statistics((np.array(each, dtype=np.int64) for each in counts), list(map(_floats, rewards)))
+
+
+def _statistics(
+    counts: Iterable[NDArray[np.int64]], rewards: Sequence[NDArray[np.float64]] | None = None
+) -> Statistics:
     problem_ids, completions, n, c, n_rewards, infrastructure_errors = counts
-    rewards = [_floats(sent) for sent in columns[7]] if with_rewards else None
     return Statistics(problem_ids, completions, n, c, n_rewards, infrastructure_errors, rewards)
 
 
@@ -112,7 +130,7 @@ def rewards(
     session: Session, evaluation_id: int, verifier_id: int, problem_ids: Sequence[int]
 ) -> dict[int, NDArray[np.float64]]:
     """The rewards of these problems that have any."""
-    wanted = select(GroupStatistics.problem_id, _sent_rewards()).where(
+    wanted = select(GroupStatistics.problem_id, _sent(GroupStatistics.rewards)).where(
         GroupStatistics.evaluation_id == evaluation_id,
         GroupStatistics.verifier_id == verifier_id,
         GroupStatistics.problem_id.in_(problem_ids),
@@ -200,15 +218,24 @@ def unfinished_problems(
     return [(id_, name, indexes) for id_, name, indexes in session.execute(unfinished)]
 
 
-_SENT = np.dtype([("length", ">i4"), ("value", ">f8")])
 _HEADER = 20  # bytes before the first element: axes, flags, element type, length and lower bound of the only axis
 
 
-def _sent_rewards() -> ColumnElement[bytes]:
-    """The rewards in Postgres's binary form: four times as fast as having every number written and read as text."""
-    return func.array_send(GroupStatistics.rewards, type_=LargeBinary)
+def _sent(array: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[bytes]:
+    """An array in Postgres's binary form: four times as fast as having every number written and read as text."""
+    return func.array_send(array, type_=LargeBinary)
 
 
 def _floats(sent: bytes | None) -> NDArray[np.float64]:
     """A float8[] without nulls, from Postgres's binary form of it."""
-    return np.frombuffer((sent or b"")[_HEADER:], _SENT)["value"].astype(np.float64)
+    return _elements(sent, ">f8").astype(np.float64)
+
+
+def _integers(sent: bytes) -> NDArray[np.int64]:
+    """An int8[] without nulls, from Postgres's binary form of it."""
+    return _elements(sent, ">i8").astype(np.int64)
+
+
+def _elements(sent: bytes | None, kind: str) -> NDArray[Any]:
+    elements = np.dtype([("length", ">i4"), ("value", kind)])
+    return np.frombuffer((sent or b"")[_HEADER:], elements)["value"]
