@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import accumulate
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, tuple_
@@ -25,6 +26,7 @@ from app.ingest.verdicts import Status
 from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
 
 FULL_NAME = func.concat(Verifier.name, "@", Verifier.version)
+PAGE_BYTES: Final = 25 * 1024 * 1024  # of texts: as much as one request records
 
 
 def summary(session: Session, project_id: int, evaluation_id: UUID) -> EvaluationSummary:
@@ -58,16 +60,40 @@ def _totals(session: Session, evaluation: Evaluation) -> list[VerifierTotals]:
 
 
 def completions(session: Session, project_id: int, evaluation_id: UUID, query: CompletionsQuery) -> CompletionsResponse:
-    """A page of the evaluation's completions by problem and sample_index, each with the verdicts on it."""
+    """A page of the evaluation's completions by problem and sample_index, each with the verdicts on it.
+
+    It ends early where its texts would be of more than PAGE_BYTES, after its first completion at the earliest.
+    """
     evaluation = find_evaluation(session, project_id, evaluation_id)
     key = tuple_(Completion.problem_id, Completion.sample_index)
-    wanted = select(Completion).where(Completion.evaluation_id == evaluation.id).order_by(key).limit(query.limit + 1)
+    # A length is known without its text being read.
+    size = func.coalesce(func.octet_length(Completion.text), 0)
+    wanted = select(Completion.problem_id, Completion.sample_index, size).order_by(key).limit(query.limit + 1)
+    wanted = wanted.where(Completion.evaluation_id == evaluation.id)
     if query.problem is not None:
         wanted = wanted.where(Completion.problem_id == problem_id(session, evaluation, query.problem))
     if query.cursor is not None:
         wanted = wanted.where(key > tuple_(*decode(query.cursor, (int,), (int,))))
-    listed = page(session.scalars(wanted).all(), query.limit, lambda last: (last.problem_id, last.sample_index))
-    return CompletionsResponse(completions=_with_verdicts(session, listed.items), next_cursor=listed.next_cursor)
+    keys = session.execute(wanted).all()
+    listed = page(keys, _fitting([row[2] for row in keys[: query.limit]]), lambda last: (last[0], last[1]))
+    return CompletionsResponse(
+        completions=_with_verdicts(session, _between(session, evaluation, [(row[0], row[1]) for row in listed.items])),
+        next_cursor=listed.next_cursor,
+    )
+
+
+def _between(session: Session, evaluation: Evaluation, keys: Sequence[Key]) -> Sequence[Completion]:
+    """The completions from the first of the keys to the last."""
+    if not keys:
+        return []
+    key = tuple_(Completion.problem_id, Completion.sample_index)
+    wanted = select(Completion).where(Completion.evaluation_id == evaluation.id).order_by(key)
+    return session.scalars(wanted.where(key >= tuple_(*keys[0]), key <= tuple_(*keys[-1]))).all()
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """How many of the texts make a page: the first at least."""
+    return max(1, sum(total <= PAGE_BYTES for total in accumulate(sizes)))
 
 
 def problem_id(session: Session, evaluation: Evaluation, problem: str) -> int:

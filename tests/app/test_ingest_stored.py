@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.evaluations import every_page
 from tests.app.ingesting import (
     assert_refused,
     completion,
@@ -95,6 +96,20 @@ def test_a_completion_comes_back_with_all_verdicts_on_it(client: httpx.Client, p
         "passed",
     ]
     assert listed(client, path, problem="sample_1", limit=1000)[3]["verifications"] == []
+
+
+def test_a_page_ends_before_its_texts_are_more_than_a_request_may_hold(client: httpx.Client) -> None:
+    path = evaluation(client)
+    # Three bytes a character. The first would fit with all that follow but one; the fifth fits with none.
+    sizes = [9, 8, 1, 8, 25, 1, 0]
+    for index, mebibytes in enumerate(sizes):
+        text = "€" * (mebibytes * 1024 * 1024 // 3 - (mebibytes == 25) * 100)
+        post_completions(client, path, completion("sample_0", index, text=text)).raise_for_status()
+    pages = list(every_page(client, f"{path}/completions", limit=1000))
+    found = [[each["sample_index"] for each in page["completions"]] for page in pages]
+    assert found == [[0, 1, 2], [3], [4], [5, 6]]
+    texts = [each["text"] for page in pages for each in page["completions"]]
+    assert [len(text) // (1024 * 1024 // 3) for text in texts] == [9, 8, 1, 8, 24, 1, 0]
 
 
 def test_a_problem_that_the_set_does_not_have_is_not_found(client: httpx.Client, path: str) -> None:
