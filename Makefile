@@ -17,7 +17,8 @@ install-service:
 
 install-test: install-service
 	@requirements/install.sh test
-	@requirements/install.sh torch || echo "==> torch is not installed: the tests that need it are skipped, and counted" >&2
+	@{ requirements/install.sh torch && requirements/install.sh trl; } || \
+		echo "==> torch or TRL is not installed: the tests that need them are skipped, and counted" >&2
 
 run: install-service
 	@exec $(PY) -m pkpo serve

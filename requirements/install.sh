@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install a lock into .venv: `requirements/install.sh service`, or `test`, or `torch`.
+# Install a lock into .venv: `requirements/install.sh service`, or `test`, `torch`, `trl`.
 # Does nothing, and needs no network, when that lock is installed already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -104,8 +104,9 @@ usable || make_venv
 cmp -s requirements/uv.lock .venv/.installed-uv || install_uv
 no_index=""
 hand_on_pip_settings
+# A lock names all that it needs; --no-deps, for what trl.lock needs of torch has no hash.
 say "Downloading $(grep -c '^[^#].*==' "$lock") packages of $lock (hash-checked)"
-.venv/bin/uv pip install $no_index --python .venv/bin/python --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
+.venv/bin/uv pip install $no_index --python .venv/bin/python --no-deps --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
 if [ "$1" = torch ]; then install_torch "$(sed -n 's/^# \(torch==\)/\1/p' "$lock")"; fi
 uv_install --no-deps --no-build-isolation --offline -e .
 cp "$lock" "$stamp"
