@@ -130,7 +130,7 @@ def test_torch_is_taken_from_a_folder_of_local_wheels_where_one_has_it(clone: Pa
     attempt = install(clone, "torch")
     assert attempt.returncode == 0, attempt.stderr
     assert arguments_of_uv(clone)[:2] == [
-        "--require-hashes -r requirements/torch.lock",
+        "--no-deps --require-hashes -r requirements/torch.lock",
         "--no-index --no-deps torch==2.13.0",
     ]
     assert "--torch-backend" not in (clone / "uv-calls").read_text()
