@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from pkpo.intervals import MeanInterval, mean_interval, student_t
     from pkpo.selection import best_of_k
+    from pkpo.solve_rate import cumulative_solve_rate
     from pkpo.transforms import (
         SCALES,
         TRANSFORMS,
@@ -53,6 +54,7 @@ __all__ = [
     "Transform",
     "best_of_k",
     "centered",
+    "cumulative_solve_rate",
     "default_ks",
     "distinct_at_k",
     "fail_at_k",
@@ -76,7 +78,7 @@ __all__ = [
     "transform",
 ]
 
-_MODULES = ("answers", "curves", "estimators", "intervals", "selection", "transforms")
+_MODULES = ("answers", "curves", "estimators", "intervals", "selection", "solve_rate", "transforms")
 _APART = ("baselines", "oracle", "schedules", "toy")  # names of theirs are not names of pkpo
 
 
