@@ -7,11 +7,11 @@ from typing import cast
 from sqlalchemy.orm import Session
 
 from app.estimates import queries
-from app.estimates.cursors import Page, decode, page
 from app.estimates.errors import CountsOnly, UnknownN, VerifierNotFound
 from app.estimates.schemas import MOST_N, MissingQuery
 from app.ingest.verdicts import versioned_name
 from app.models import Evaluation
+from app.paging import Page, decode, page
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.estimates import kept, queries
-from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import FROM_COUNTS, FROM_REWARDS, Design, Statistics
 from app.estimates.errors import UnknownVerifier
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import design_of
 from app.models import Evaluation
+from app.paging import Page, decode, page
 from pkpo.estimators import max_at_ks
 
 Value = str | float | None

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.auth.security import Reader
 from app.body import JsonBytes
 from app.db import SessionDep
-from app.errors import InvalidRequest
 from app.estimates import examples, posted, runs, service
 from app.estimates.examples import answers
 from app.estimates.missing import missing_completions
@@ -24,17 +23,9 @@ from app.estimates.responses import (
     RunResponse,
     RunsResponse,
 )
-from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, PageQuery, ProblemsQuery, RunCurvesQuery
+from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, ProblemsQuery, RunCurvesQuery
 from app.ingest.schemas import Name
-
-SEVERAL = ("k",)
-
-
-def each_parameter_once(request: Request) -> None:
-    """FastAPI would take the last of several values and ignore the others."""
-    names = [name for name, _ in request.query_params.multi_items() if name not in SEVERAL]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidRequest("Only k may be given several times.", [("query", f"{len(repeated)} given more than once")])
+from app.paging import PageQuery, each_parameter_once
 
 
 def _unless_known(request: Request, body: bytes) -> Response:

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from app.errors import AppError
 from app.estimates import kept, run_queries
-from app.estimates.cursors import Page, decode, page
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import KExceedsN, NoPassed, ProblemSetNotFound, RunNotFound
 from app.estimates.run_queries import RunEvaluation, RunSummary
-from app.estimates.schemas import CurveQuery, PageQuery, RunCurvesQuery
+from app.estimates.schemas import CurveQuery, RunCurvesQuery
 from app.estimates.service import curves
 from app.ingest.errors import AmbiguousProblemSet
 from app.models import Evaluation
+from app.paging import Page, PageQuery, decode, page
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """What the read side can be asked."""
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.estimates import examples
 from app.ingest.verdicts import VersionedName
+from app.paging import STRICT, PageQuery, WholeNumber, written
 
 Metric = Literal["pass_at_k", "fail_at_k", "pass_hat_k", "max_at_k", "min_at_k"]
 Missing = Literal["error", "drop", "fail"]
@@ -20,25 +19,9 @@ MOST_KS: Final = 100
 MOST_N: Final = 1_000_000
 
 
-def _written(pattern: str, reads: Callable[[str], float], sentence: str) -> BeforeValidator:
-    """Reads a number as we write it: pydantic alone would take 8.0, 1_000 and blanks for a k, and nan for a level."""
-
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(sentence)
-        return reads(value)
-
-    return BeforeValidator(read)
-
-
-WholeNumber = _written(r"[0-9]{1,10}", int, "a whole number, written in digits")
-Decimal = _written(r"-?[0-9]{1,17}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?", float, "a number such as 0.95")
+Decimal = written(r"-?[0-9]{1,17}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?", float, "a number such as 0.95")
 K = Annotated[int, WholeNumber, Field(ge=1, le=LARGEST_K)]
 Level = Annotated[float, Decimal, Field(gt=0, lt=1)]
-
-STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class CurveOptions(BaseModel):
@@ -76,17 +59,6 @@ class CurveQuery(CurveOptions):
         Field(
             description="With `missing=fail` and max_at_k or min_at_k: the reward that a missing completion counts as"
         ),
-    ] = None
-
-
-class PageQuery(BaseModel):
-    """Which part of a list."""
-
-    model_config = STRICT
-
-    limit: Annotated[int, WholeNumber, Field(ge=1, le=1000, description="At most so many")] = 100
-    cursor: Annotated[
-        str | None, Field(max_length=4096, description="The `next_cursor` of the page before; none for the first")
     ] = None
 
 

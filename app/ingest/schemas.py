@@ -5,16 +5,17 @@ from typing import (
     Annotated,
     Any,
     NotRequired,  # pydantic needs this TypedDict before Python 3.12
+    Self,
 )
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, with_config
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from app.estimates.schemas import PageQuery
 from app.ingest import examples
 from app.ingest.canonical import JsonObject, Text
 from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Status, Verdict, VersionedName
+from app.paging import PageQuery
 
 MOST_ROWS = 10_000
 MOST_VERDICTS = 100  # on one completion in one request
@@ -126,6 +127,37 @@ class VerificationsRecorded(BaseModel):
     added: int = Field(description="The first of this verifier on this completion", examples=[2])
     replaced: int = Field(description="In place of another, which is kept as history", examples=[0])
     unchanged: int = Field(description="Stored before, and the same", examples=[0])
+
+
+class NewCount(BaseModel):
+    """How many completions of a problem were judged, and how many of them passed."""
+
+    model_config = STRICT
+
+    problem: ProblemName
+    n: Annotated[Int4, Field(ge=1, description="Completions judged")]
+    c: Annotated[Int4, Field(description="Of them passed, at most n")]
+    verifier: Annotated[VersionedName, Field(description="`name@version`; a bare name is version 1")] = "counts"
+
+    @model_validator(mode="after")
+    def _c_within_n(self) -> Self:
+        if self.c > self.n:
+            raise ValueError("c must be in 0..n")
+        return self
+
+
+@with_config(STRICT | {"json_schema_extra": {"examples": [examples.NEW_COUNTS]}})
+class NewCounts(TypedDict):
+    """The counts of at most 10,000 problems: all are stored, or none."""
+
+    counts: Annotated[list[NewCount], Field(max_length=MOST_ROWS)]
+
+
+class CountsRecorded(BaseModel):
+    """What became of the counts of one request."""
+
+    accepted: int = Field(description="Stored by this request", examples=[2])
+    replayed: int = Field(description="Stored before, and the same", examples=[0])
 
 
 class CompletionsQuery(PageQuery):

@@ -11,7 +11,6 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.estimates.cursors import decode, page
 from app.ingest.evaluations import find_evaluation, read_evaluation
 from app.ingest.queries import Key
 from app.ingest.schemas import (
@@ -24,6 +23,7 @@ from app.ingest.schemas import (
 )
 from app.ingest.verdicts import Status
 from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
+from app.paging import decode, page
 
 FULL_NAME = func.concat(Verifier.name, "@", Verifier.version)
 PAGE_BYTES: Final = 25 * 1024 * 1024  # of texts: as much as one request records

@@ -3,10 +3,10 @@
 from sqlalchemy.orm import Session
 
 from app.estimates.runs import EvaluationOutcome, runs_with_latest
-from app.estimates.schemas import PageQuery
 from app.pages.outcomes import bias, shown
 from app.pages.queries import HomeQuery
 from app.pages.run import run_url
+from app.paging import PageQuery
 from dashboards.pages import HomePage, Latest, RunRow
 
 RUNS_A_PAGE = 50

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.estimates.schemas import K, Missing, WholeNumber
+from app.estimates.schemas import K, Missing
 from app.ingest.verdicts import ProblemName, VersionedName
+from app.paging import WholeNumber
 from app.transforms.schemas import TransformName
 from dashboards.pages import Sort
 

@@ -9,10 +9,9 @@ from app.auth.security import Reader, Writer
 from app.body import JsonBytes, documented, parse
 from app.db import SessionDep
 from app.estimates.examples import answers
-from app.estimates.routes import each_parameter_once
-from app.estimates.schemas import PageQuery
 from app.idempotency import ONCE, KeepingRoute
 from app.ingest.verdicts import VersionedName
+from app.paging import PageQuery, each_parameter_once
 from app.problem_sets import examples, service
 from app.problem_sets.schemas import (
     NewProblems,

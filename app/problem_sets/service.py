@@ -10,15 +10,14 @@ from typing import Any, Final, cast
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from app.estimates.cursors import decode, page
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
-from app.estimates.schemas import PageQuery
 from app.ingest.canonical import canonical_json
 from app.ingest.errors import ProblemSetClosed, RowsContradict
 from app.ingest.evaluations import problem_set_id
 from app.ingest.queries import problem_ids
 from app.models import Problem, ProblemSet
+from app.paging import PageQuery, decode, page
 from app.problem_sets.errors import ProblemsConflict
 from app.problem_sets.schemas import (
     NewProblem,

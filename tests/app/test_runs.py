@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import NoVerdict
 from app.estimates.runs import EvaluationOutcome, runs_with_latest
-from app.estimates.schemas import PageQuery
 from app.models import Project, Run
+from app.paging import PageQuery
 from pkpo.curves import PassAtKCurve
 from tests.app.evaluations import Verdict, assert_refused, create_evaluation, curve, every_page, record
 
