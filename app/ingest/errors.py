@@ -45,6 +45,25 @@ class CountsOnly(AppError):
         super().__init__("Only counts were imported for this evaluation; it takes no completions.")
 
 
+class NotCountsOnly(AppError):
+    """Counts for an evaluation whose completions are known."""
+
+    status, type = 409, "not-counts-only"
+
+    def __init__(self) -> None:
+        super().__init__("This evaluation has completions, which are counted here; it takes no counts.")
+
+
+class CountsConflict(AppError):
+    """Counts that are stored otherwise."""
+
+    status, type = 409, "counts-conflict"
+
+    def __init__(self, pointers: Sequence[str]) -> None:
+        errors = [(pointer, "stored with another n or c") for pointer in pointers]
+        super().__init__("Some of these counts are stored otherwise; nothing of this request was written.", errors)
+
+
 class RowsConflict(AppError):
     """Rows that are stored with another content."""
 

@@ -95,6 +95,13 @@ NEW_VERIFICATIONS: Final[Example] = {
         {"problem": "sample_0", "sample_index": 1, "verifier": "exact-match@2", "status": "timeout"},
     ]
 }
+NEW_COUNTS: Final[Example] = {
+    "counts": [
+        {"problem": "sample_0", "n": 10, "c": 7, "verifier": "exact-match"},
+        {"problem": "sample_1", "n": 10, "c": 0, "verifier": "exact-match"},
+    ]
+}
+COUNTS_RECORDED: Final[Example] = {"accepted": 2, "replayed": 0}
 VERIFICATIONS_RECORDED: Final[Example] = {"added": 2, "replaced": 0, "unchanged": 0}
 
 

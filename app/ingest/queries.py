@@ -17,6 +17,17 @@ VerdictKey = tuple[int, int, int]  # problem_id, sample_index, verifier_id
 VersionedName = tuple[str, str]  # name, version
 
 
+class CountContent(NamedTuple):
+    """What counts say of a problem: completions judged, and of them passed."""
+
+    n: int
+    c: int
+
+    def as_stored(self) -> tuple[object, ...]:
+        """The same."""
+        return self
+
+
 class CompletionContent(NamedTuple):
     """What a row of `completions` says under its key, in the order of COMPLETION_COLUMNS; `text_sha256` aside."""
 
@@ -148,6 +159,19 @@ DERIVE_STATISTICS: Final = text(
 )
 
 
+# Counts have no verdicts to derive them from, and no rewards.
+STORED_COUNTS: Final = text(
+    "SELECT problem_id, verifier_id, n, c FROM group_statistics WHERE evaluation_id = :evaluation_id"
+    " AND problem_id = ANY(CAST(:problem_ids AS bigint[]))"
+)
+ADD_COUNTS: Final = text(
+    "INSERT INTO group_statistics"
+    " (evaluation_id, problem_id, verifier_id, n, c, n_rewards, infrastructure_errors, rewards, version)"
+    " SELECT :evaluation_id, key.*, 0, 0, '{}', 1 FROM unnest(CAST(:problem_ids AS bigint[]),"
+    " CAST(:verifier_ids AS bigint[]), CAST(:n AS integer[]), CAST(:c AS integer[])) AS key"
+)
+
+
 def verifier_ids(session: Session, project_id: int, wanted: Collection[VersionedName]) -> dict[VersionedName, int]:
     """The ids of the verifiers, made where there are none, whoever makes them at the same time.
 
@@ -248,6 +272,22 @@ def add_verdicts(session: Session, evaluation_id: int, rows: Mapping[VerdictKey,
     problems, verifiers = zip(*{(problem_id, verifier_id) for problem_id, _, verifier_id in rows}, strict=True)
     groups = {"problem_ids": list(problems), "verifier_ids": list(verifiers)}
     session.execute(DERIVE_STATISTICS, {"evaluation_id": evaluation_id, **groups})
+
+
+def stored_counts(session: Session, evaluation_id: int, problems: Collection[int]) -> dict[Key, tuple[Any, ...]]:
+    """What is stored of these problems by problem and verifier, as CountContent shows it."""
+    rows = session.execute(STORED_COUNTS, {"evaluation_id": evaluation_id, "problem_ids": list(problems)})
+    return {(row[0], row[1]): tuple(row[2:]) for row in rows}
+
+
+def add_counts(session: Session, evaluation_id: int, rows: Mapping[Key, CountContent]) -> None:
+    """Store counts, by problem and verifier, that are not stored."""
+    if not rows:
+        return
+    columns = zip(*((*key, *row) for key, row in rows.items()), strict=True)
+    names = ("problem_ids", "verifier_ids", "n", "c")
+    values = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    session.execute(ADD_COUNTS, {"evaluation_id": evaluation_id, **values})
 
 
 def _sha256(text: str | None) -> bytes | None:

@@ -10,7 +10,7 @@ from app.auth.security import Reader, Writer
 from app.body import JSON, JSON_LINES, PARQUET, Body, JsonBytes, body_in, documented, parse, parse_lines
 from app.db import SessionDep
 from app.idempotency import ONCE, KeepingRoute
-from app.ingest import evaluations, examples, service, stored
+from app.ingest import counts, evaluations, examples, service, stored
 from app.ingest.columns import CompletionColumns
 from app.ingest.examples import answered
 from app.ingest.parquet import read_parquet
@@ -19,9 +19,11 @@ from app.ingest.schemas import (
     CompletionsQuery,
     CompletionsRecorded,
     CompletionsResponse,
+    CountsRecorded,
     EvaluationResponse,
     EvaluationSummary,
     NewCompletions,
+    NewCounts,
     NewEvaluation,
     NewVerifications,
     VerificationsRecorded,
@@ -31,6 +33,7 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=K
 
 NEW_EVALUATION = TypeAdapter(NewEvaluation)
 NEW_COMPLETIONS = TypeAdapter(NewCompletions)
+NEW_COUNTS = TypeAdapter(NewCounts)
 NEW_VERIFICATIONS = TypeAdapter(NewVerifications)
 
 CompletionsBody = Annotated[Body, Depends(body_in(JSON, JSON_LINES, PARQUET))]
@@ -131,3 +134,21 @@ def record_verifications(
     verifications = parse(NEW_VERIFICATIONS, body)["verifications"]
     evaluation = evaluations.find_evaluation(session, caller.project_id, evaluation_id, for_writing=True)
     return service.record_verifications(session, evaluation, verifications)
+
+
+@router.post(
+    "/{evaluation_id}/counts",
+    summary="Record counts of completions that are not at hand",
+    responses={200: answered(examples.COUNTS_RECORDED)},
+    openapi_extra=documented(NEW_COUNTS),
+    dependencies=[ONCE],
+)
+def record_counts(evaluation_id: UUID, caller: Writer, body: JsonBytes, session: SessionDep) -> CountsRecorded:
+    """How many completions of each problem were judged, and how many passed: enough for pass@k, and for good.
+
+    Counts are stored all, or none. The same again count as `replayed`; another n or c of a problem and verifier is 409
+    and changes nothing. From its first counts on an evaluation is `counts_only` and takes no completions; one that has
+    completions takes no counts (409).
+    """
+    given = parse(NEW_COUNTS, body)["counts"]
+    return counts.record_counts(session, caller.project_id, evaluation_id, given)

@@ -4,10 +4,8 @@ Writers of the same problems take turns (`queries.lock_problems`). So what is st
 written, and a COPY of what is new cannot meet a row that is there: no savepoint, no staging table.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -15,51 +13,10 @@ from app.ingest import queries
 from app.ingest.columns import CompletionColumns
 from app.ingest.errors import CountsOnly, ProblemSetClosed, RowsConflict, RowsContradict, UnknownCompletions
 from app.ingest.queries import CompletionContent, Key, VerdictContent, VerdictKey
+from app.ingest.rows import Rows, pointers
 from app.ingest.schemas import CompletionsRecorded, VerificationsRecorded
 from app.ingest.verdicts import NewVerification, Verdict, versioned_name
 from app.models import Evaluation
-
-K = TypeVar("K", Key, VerdictKey)
-C = TypeVar("C", CompletionContent, VerdictContent)
-
-
-@dataclass(frozen=True)
-class _Rows(Generic[K, C]):
-    """Rows of one request: under which key each says what, and where in the request it stands."""
-
-    keys: Sequence[K]
-    contents: Sequence[C]
-    pointers: Callable[[], Sequence[str]]  # of all rows: asked for when one is to be told
-
-    @cached_property
-    def by_key(self) -> dict[K, C]:
-        """What the request says of each key; the same row again is no other row."""
-        return dict(zip(self.keys, self.contents, strict=True))
-
-    def contradictions(self) -> list[tuple[str, str]]:
-        """The rows that say another thing of a key than the first with this key."""
-        if len(self.by_key) == len(self.keys):
-            return []
-        first: dict[K, int] = {}
-        firsts = [first.setdefault(key, row) for row, key in enumerate(self.keys)]
-        differing = [row for row, at in enumerate(firsts) if self.contents[row] != self.contents[at]]
-        pointers = self.pointers() if differing else ()
-        return [(pointers[row], f"contradicts {pointers[firsts[row]]}") for row in differing]
-
-    def pointers_of(self, keys: Collection[K]) -> list[str]:
-        """Where the first row of each of these keys stands."""
-        if not keys:
-            return []
-        first = dict(zip(reversed(self.keys), reversed(self.pointers()), strict=True))
-        return [first[key] for key in keys]
-
-    def differing(self, stored: Mapping[K, tuple[object, ...]]) -> list[K]:
-        """The keys under which something else is stored."""
-        return [key for key, row in self.by_key.items() if key in stored and row.as_stored() != stored[key]]
-
-    def without(self, stored: Mapping[K, object]) -> dict[K, C]:
-        """What the request says of keys under which nothing is stored."""
-        return {key: content for key, content in self.by_key.items() if key not in stored}
 
 
 def record_completions(session: Session, evaluation: Evaluation, completions: CompletionColumns) -> CompletionsRecorded:
@@ -103,15 +60,15 @@ def record_verifications(
 
 def _rows_of_completions(
     session: Session, evaluation: Evaluation, completions: CompletionColumns
-) -> tuple[_Rows[Key, CompletionContent], _Rows[VerdictKey, VerdictContent]]:
+) -> tuple[Rows[Key, CompletionContent], Rows[VerdictKey, VerdictContent]]:
     """The completions and the verdicts of a request; RowsContradict where two of them do."""
     _refuse_counts_only(evaluation)
     problems, sample_indexes, *contents, verifications = completions
-    verifier_ids = _verifier_ids(session, evaluation, {each.verifier for said in verifications for each in said})
-    problem_ids = _problem_ids(session, evaluation, problems)
+    verifier_ids = ids_of_verifiers(session, evaluation, {each.verifier for said in verifications for each in said})
+    problem_ids = ids_of_problems(session, evaluation, problems, "completions")
     keys = [*zip(map(problem_ids.__getitem__, problems), sample_indexes, strict=True)]
-    rows = _Rows(keys, [*map(CompletionContent, *contents)], partial(_pointers, "completions", len(keys)))
-    verdicts = _Rows(
+    rows = Rows(keys, [*map(CompletionContent, *contents)], partial(pointers, "completions", len(keys)))
+    verdicts = Rows(
         [(*key, verifier_ids[each.verifier]) for key, said in zip(keys, verifications, strict=True) for each in said],
         [_content(each) for said in verifications for each in said],
         partial(_pointers_of_verdicts, verifications),
@@ -119,10 +76,6 @@ def _rows_of_completions(
     if contradictions := rows.contradictions() + verdicts.contradictions():
         raise RowsContradict(contradictions)
     return rows, verdicts
-
-
-def _pointers(member: str, count: int) -> list[str]:
-    return [f"/{member}/{row}" for row in range(count)]
 
 
 def _pointers_of_verdicts(verifications: Sequence[Sequence[Verdict]]) -> list[str]:
@@ -133,17 +86,17 @@ def _pointers_of_verdicts(verifications: Sequence[Sequence[Verdict]]) -> list[st
 
 def _rows_of_verifications(
     session: Session, evaluation: Evaluation, verifications: Sequence[NewVerification]
-) -> _Rows[VerdictKey, VerdictContent]:
+) -> Rows[VerdictKey, VerdictContent]:
     _refuse_counts_only(evaluation)
     problems = {given.problem for given in verifications}
     problem_ids = queries.problem_ids(session, evaluation.problem_set_id, problems)
-    pointers = partial(_pointers, "verifications", len(verifications))
+    places = partial(pointers, "verifications", len(verifications))
     if problem_ids.keys() != problems:
-        found = zip(pointers(), verifications, strict=True)
+        found = zip(places(), verifications, strict=True)
         raise UnknownCompletions([at for at, given in found if given.problem not in problem_ids])
-    verifier_ids = _verifier_ids(session, evaluation, {given.verdict.verifier for given in verifications})
+    verifier_ids = ids_of_verifiers(session, evaluation, {given.verdict.verifier for given in verifications})
     keys = [(problem_ids[problem], index, verifier_ids[verdict.verifier]) for problem, index, verdict in verifications]
-    rows = _Rows(keys, [_content(given.verdict) for given in verifications], pointers)
+    rows = Rows(keys, [_content(given.verdict) for given in verifications], places)
     if contradictions := rows.contradictions():
         raise RowsContradict(contradictions)
     return rows
@@ -158,17 +111,21 @@ def _refuse_counts_only(evaluation: Evaluation) -> None:
         raise CountsOnly
 
 
-def _verifier_ids(session: Session, evaluation: Evaluation, full_names: Iterable[str]) -> dict[str, int]:
+def ids_of_verifiers(session: Session, evaluation: Evaluation, full_names: Iterable[str]) -> dict[str, int]:
+    """The ids of the verifiers, made where there are none."""
     versioned = {full_name: versioned_name(full_name) for full_name in full_names}
     ids = queries.verifier_ids(session, evaluation.project_id, set(versioned.values()))
     return {full_name: ids[name] for full_name, name in versioned.items()}
 
 
-def _problem_ids(session: Session, evaluation: Evaluation, names: Sequence[str]) -> dict[str, int]:
-    """The ids of the problems, added to the set where it is open; ProblemSetClosed where it is not."""
+def ids_of_problems(session: Session, evaluation: Evaluation, names: Sequence[str], member: str) -> dict[str, int]:
+    """The ids of the problems, added to the set where it is open.
+
+    ProblemSetClosed where it is not, with pointers into this member of the request, which names one in each entry.
+    """
     known = queries.problem_ids(session, evaluation.problem_set_id, set(names))
     if unknown := set(names) - known.keys():
         known |= queries.add_problems(session, evaluation.problem_set_id, unknown)
     if refused := set(names) - known.keys():
-        raise ProblemSetClosed([f"/completions/{index}/problem" for index, name in enumerate(names) if name in refused])
+        raise ProblemSetClosed([f"/{member}/{index}/problem" for index, name in enumerate(names) if name in refused])
     return known
