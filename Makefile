@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help run test check bench format lock install-service install-test system-packages
+.PHONY: help run test test-verl check bench format lock install-service install-test system-packages
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 4
@@ -29,6 +29,11 @@ system-packages:
 
 test: install-test system-packages
 	@$(PY) -m pytest $(ARGS)
+
+# The adapter for verl, which needs an environment of its own.
+test-verl:
+	@requirements/install.sh verl
+	@.venv-verl/bin/python -m pytest --config-file=/dev/null --rootdir=. --import-mode=importlib tests/verl $(ARGS)
 
 check: install-test
 	@$(PY) -m ruff check .

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Install a lock into .venv: `requirements/install.sh service`, or `test`, `torch`, `trl`.
+# Install a lock into .venv: `requirements/install.sh service`, or `test`, `torch`, `trl`; `verl` goes into .venv-verl.
 # Does nothing, and needs no network, when that lock is installed already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$(pwd -P)
 lock="requirements/$1.lock"
-stamp=".venv/.installed-$1"
+venv=.venv
+if [ "$1" = verl ]; then venv=.venv-verl; fi
+stamp="$venv/.installed-$1"
 python=${PYTHON:-python3}
 say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
 
 # Programs in an environment start by its absolute path: one that was moved, or copied from another clone, is not ours.
-usable() { .venv/bin/python -c 'import pip' 2>/dev/null && grep -qF " $here/.venv" .venv/pyvenv.cfg; }
+usable() { $venv/bin/python -c 'import pip' 2>/dev/null && grep -qF " $here/$venv" $venv/pyvenv.cfg; }
 installed() { cmp -s "$lock" "$stamp" && usable; }
 
 make_venv() {
@@ -19,9 +21,9 @@ make_venv() {
         say "pkpo needs Python 3.11 or newer; $python is $found. Name another one: make PYTHON=python3.12 …"
         exit 1
     fi
-    say "Creating .venv with $("$python" --version)"
-    if ! "$python" -m venv --clear .venv; then
-        rm -rf .venv
+    say "Creating $venv with $("$python" --version)"
+    if ! "$python" -m venv --clear $venv; then
+        rm -rf $venv
         say "No virtual environment could be made. On Debian it needs: apt-get install python3-venv"
         exit 1
     fi
@@ -29,8 +31,8 @@ make_venv() {
 
 install_uv() {
     say "Downloading the installer, uv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
-    cp requirements/uv.lock .venv/.installed-uv
+    $venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+    cp requirements/uv.lock $venv/.installed-uv
 }
 
 # The value of a setting in $settings, from the section that pip would take it from; nothing where there is none.
@@ -58,7 +60,7 @@ present() {
 # are handed on here. What uv itself was told comes first.
 hand_on_pip_settings() {
     local settings index_url cert proxy place
-    settings=$(.venv/bin/python -m pip config list)
+    settings=$($venv/bin/python -m pip config list)
     index_url=$(setting index-url) cert=$(setting cert) proxy=$(setting proxy)
     if [ -n "$index_url" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index_url}"; fi
     if [ -n "$proxy" ]; then export ALL_PROXY="${ALL_PROXY:-$proxy}"; fi
@@ -86,10 +88,10 @@ install_torch() {
     say "Installing $torch"
     uv_install --no-index --no-deps "$torch" 2>/dev/null && return
     # Not quiet: these are hundreds of megabytes.
-    .venv/bin/uv pip install $no_index --python .venv/bin/python --no-deps --torch-backend="${UV_TORCH_BACKEND:-cpu}" "$torch" >&2
+    $venv/bin/uv pip install $no_index --python $venv/bin/python --no-deps --torch-backend="${UV_TORCH_BACKEND:-cpu}" "$torch" >&2
 }
 
-uv_install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" 1>&2; }
+uv_install() { $venv/bin/uv pip install --quiet --python $venv/bin/python "$@" 1>&2; }
 
 if installed; then exit 0; fi
 # Two at a time, as `make run` and `make test` at once, would install over each other.
@@ -99,15 +101,16 @@ if command -v flock >/dev/null; then
     if installed; then exit 0; fi
 fi
 
-if [ -e .venv ] && ! usable; then say "Making .venv anew: it is unfinished, belongs to another folder, or has lost its Python"; fi
+if [ -e $venv ] && ! usable; then say "Making $venv anew: it is unfinished, belongs to another folder, or has lost its Python"; fi
 usable || make_venv
-cmp -s requirements/uv.lock .venv/.installed-uv || install_uv
+cmp -s requirements/uv.lock $venv/.installed-uv || install_uv
 no_index=""
 hand_on_pip_settings
 # A lock names all that it needs; --no-deps, for what trl.lock needs of torch has no hash.
 say "Downloading $(grep -c '^[^#].*==' "$lock") packages of $lock (hash-checked)"
-.venv/bin/uv pip install $no_index --python .venv/bin/python --no-deps --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
-if [ "$1" = torch ]; then install_torch "$(sed -n 's/^# \(torch==\)/\1/p' "$lock")"; fi
+$venv/bin/uv pip install $no_index --python $venv/bin/python --no-deps --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
+torch=$(sed -n 's/^# \(torch==\)/\1/p' "$lock")
+if [ -n "$torch" ]; then install_torch "$torch"; fi
 uv_install --no-deps --no-build-isolation --offline -e .
 cp "$lock" "$stamp"
 say "Installed; nothing is downloaded again until the lock changes"

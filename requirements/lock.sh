@@ -11,4 +11,5 @@ for name in uv service test; do compile -o "$name.lock" "$name.in"; done
 compile --no-deps --no-emit-package torch -o torch.lock torch.in
 sed -n 's/^torch==/# &/p' torch.in >>torch.lock
 # Without what torch asks for: gigabytes for a graphics card, which torch's own lock leaves out too.
-compile --overrides <(echo "torch ; sys_platform == 'none'") --no-emit-package torch -o trl.lock trl.in
+for name in trl verl; do compile --overrides <(echo "torch ; sys_platform == 'none'") --no-emit-package torch -o $name.lock $name.in; done
+sed -n 's/^torch==/# &/p' torch.in >>verl.lock
