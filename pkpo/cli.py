@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pkpo
+from pkpo.commands.bias import add_bias
 from pkpo.commands.curve import add_curve, joined_ks
 from pkpo.commands.errors import CommandError
 from pkpo.commands.sync import add_sync
@@ -27,6 +28,7 @@ examples:
   pkpo curve results.jsonl                   the pass@k curve of a file, without a server
   pkpo curve a.jsonl.gz b.csv --k 1,8        several files, a table each
   pkpo transform --k 8 rewards.jsonl         the credits that train for the best of 8, a group of rewards a line
+  pkpo bias --methods grpo,chen --n 16       what published methods climb instead of what they claim
   pkpo curve --help                          formats, intervals, what is done about missing verdicts
 """
 SERVER_COMMANDS = ("serve", "migrate", "keys", "import")
@@ -76,6 +78,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     add_curve(commands)
     add_transform(commands)
+    add_bias(commands)
     add_sync(commands)
     if (checkout / "app" / "cli.py").exists():
         # In front of the current folder, which may well hold another program's `app`.

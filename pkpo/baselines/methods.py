@@ -174,8 +174,9 @@ def mean_centred(
 ) -> Floats:
     """The named transform less the mean of the group: what a trainer makes of credits that it takes for rewards.
 
-    Biased. Of s it leaves 1 - k/n of the gradient, nothing at k = n; of sloo_minus_one it makes the gradient of
-    max_g@k - (k/n) (max_g@k - max_g@(k-1)), another objective. Arguments and errors are those of transforms.transform.
+    Biased. Of s it leaves 1 - k/n of the gradient, nothing at k = n. Of sloo_minus_one, at k >= 2, it makes the
+    gradient of max_g@k - (k/n) (max_g@k - max_g@(k-1)), another objective. Arguments and errors are those of
+    transforms.transform.
     """
 
     def credits(g: Floats) -> Floats:

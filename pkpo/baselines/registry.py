@@ -93,7 +93,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             partial(methods.mean_centred, name="sloo_minus_one"),
             "pass@k",
             "practice",
-            biased="pass@k - (k/n) (pass@k - pass@(k-1))",
+            biased="pass@k - (k/n) (pass@k - pass@(k-1)) for k >= 2",
         ),
     }
 )
