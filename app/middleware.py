@@ -7,6 +7,7 @@ import re
 from asyncio import sleep
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -40,6 +41,7 @@ class HostCheck:
     def __init__(self, app: ASGIApp, known_names: frozenset[str]) -> None:
         self.app = app
         self.known_names = frozenset(name.lower() for name in known_names)
+        self._is_known = lru_cache(maxsize=128)(self._names_us)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -56,7 +58,7 @@ class HostCheck:
                 return
         await self.app(scope, receive, send)
 
-    def _is_known(self, host: str) -> bool:
+    def _names_us(self, host: str) -> bool:
         parts = HOST.fullmatch(host)
         if parts is None:
             return False

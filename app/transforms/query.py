@@ -1,5 +1,6 @@
 """The options of a transform in a query, where the body is an array and holds nothing else."""
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,8 +13,10 @@ from app.transforms.schemas import TransformOptions
 from app.transforms.wire import MOST_FIELDS
 
 
-def options_in(params: QueryParams) -> TransformOptions:
+@lru_cache(maxsize=64)  # a training loop sends the same query at every step
+def options_in(query_string: bytes) -> TransformOptions:
     """The options; InvalidRequest or RequestValidationError where they break a rule of the model."""
+    params = QueryParams(query_string)
     names = params.keys()
     if len(names) > MOST_FIELDS:
         raise InvalidRequest(f"The query has {len(names)} parameters, most of which this route does not take.")

@@ -1,6 +1,5 @@
 """Rewards in, credits out: the call that a training loop makes at every step, so nothing stands in its way."""
 
-from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
@@ -11,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from numpy.typing import NDArray
+from starlette.types import Receive, Scope, Send
 
 from app.auth.security import Reader, authorize, bearer
 from app.auth.service import Caller, ScopeMissing
@@ -31,15 +31,16 @@ class DirectRoute(APIRoute):
     FastAPI's resolution of dependencies would take as long as the transform of a hundred groups.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint, called with what its signature says."""
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.app = self._answer
 
-        async def answer(request: Request) -> Response:
-            caller = await authorize(request, READ, await bearer(request))
-            response: Response = await self.endpoint(request, caller, await body_of(request))
-            return response
-
-        return answer
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the endpoint, called with what its signature says; errors are the application's to answer."""
+        request = Request(scope, receive)
+        caller = await authorize(request, READ, await bearer(request))
+        response: Response = await self.endpoint(request, caller, await body_of(request))
+        await response(scope, receive, send)
 
 
 router = APIRouter(tags=["transforms"], route_class=DirectRoute)
@@ -105,7 +106,7 @@ def _recorded(request: Request, caller: Caller, asked: _Asked, where: Record, re
 
 def _read(body: Body, request: Request) -> _Asked:
     if body.media_type == npy.MEDIA_TYPE:
-        options, rewards = query.options_in(request.query_params), npy.rewards(body.content)
+        options, rewards = query.options_in(request.scope["query_string"]), npy.rewards(body.content)
         return _Asked(npy.groups_of(rewards), options, body.media_type, rewards.shape)
     if request.scope["query_string"]:
         query.refuse_options(request.query_params)

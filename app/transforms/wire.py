@@ -6,7 +6,7 @@ The numbers never meet pydantic, which would take 25 times as long as the transp
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -88,6 +88,22 @@ def groups_of(rewards: object) -> Groups:
         raise InvalidRequest("rewards must be a list of at least one group.", [("/rewards", "not a list of groups")])
     if len(rewards) > MOST_REWARDS:
         raise TooManyRewards
+    return _of_one_size(rewards) or _of_any_sizes(rewards)
+
+
+def _of_one_size(rewards: list[Any]) -> Groups | None:
+    """Groups of equally many numbers, packed one by one without a list of all; None for all others."""
+    n = len(rewards[0]) if type(rewards[0]) is list else 0
+    if not n or len(rewards) * n > MOST_REWARDS:
+        return None
+    try:
+        packed = b"".join(starmap(struct.Struct(f"{n}d").pack, rewards))
+    except (struct.error, TypeError):  # another size, something that is no number, no list
+        return None
+    return Groups(np.frombuffer(packed), np.full(len(rewards), n))
+
+
+def _of_any_sizes(rewards: list[Any]) -> Groups:
     if set(map(type, rewards)) != {list}:
         wrong = (f"/rewards/{i}" for i, group in enumerate(rewards) if type(group) is not list)
         errors = [(pointer, "not a list of rewards") for pointer in islice(wrong, MOST_ERRORS)]
