@@ -1,27 +1,35 @@
-"""Every example of docs/mathematics.md prints what the page shows."""
+"""Every example of the pages about the library prints what the page shows."""
 
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
 
+import pytest
+
 import pkpo
 from tests.documents import ROOT, examples
 
-PAGE = "docs/mathematics.md"
+# Those of REST are run against a server, in tests/app.
+PAGES = sorted(
+    f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.name not in ("README.md", "rest.md")
+)
 
 
-def test_every_example_of_the_mathematics_prints_what_it_shows() -> None:
-    names: dict[str, Any] = {"__name__": "mathematics"}
-    shown = list(examples(PAGE))
-    assert len(shown) >= 6
-    for example in shown:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_example_of_a_page_prints_what_it_shows(page: str) -> None:
+    names: dict[str, Any] = {"__name__": page}
+    for example in examples(page):
         assert example.language == "python"
         with redirect_stdout(StringIO()) as printed:
             exec(example.code, names)  # each block goes on from the ones above it
         example.assert_shown(printed.getvalue())
 
 
-def test_every_function_that_computes_is_on_the_page() -> None:
-    page = (ROOT / PAGE).read_text()
+def test_the_pages_have_examples() -> None:
+    assert all(len(list(examples(page))) >= 4 for page in ("docs/estimators.md", "docs/mathematics.md"))
+
+
+def test_every_function_that_computes_is_on_a_page() -> None:
+    pages = "".join((ROOT / page).read_text() for page in PAGES)
     functions = {name for name in pkpo.__all__ if name.islower()} - {"default_ks", "smallest_n", "transform"}
-    assert not {name for name in functions if f"`{name}" not in page}
+    assert not {name for name in functions if f"`{name}" not in pages}
