@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db import make_engine
 from app.main import create_app
+from tests.app.browsing import chromium
 from tests.conftest import fresh_database
 
 
@@ -73,6 +75,13 @@ def shared_session(shared_database_url: str) -> Iterator[Session]:
     """A session on the shared database."""
     with _session(shared_database_url) as session:
         yield session
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A running Chromium; of a module and no longer, for while it runs this thread has an event loop."""
+    with chromium() as running:
+        yield running
 
 
 @contextmanager

@@ -1,32 +1,20 @@
 """A problem's page in a real Chromium: walked by keyboard, and unmoved by hostile texts."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import URL
 
-from tests.app.browsing import CHROMIUM, browsing, chromium
+from tests.app.browsing import HOSTILE, IN_A_BROWSER, WAYS, browsing, too_wide
 from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation
-from tests.app.test_browser import HOSTILE
 from tests.conftest import fresh_database
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page was looked at in a browser"),
-]
+pytestmark = IN_A_BROWSER
 
-TEXTS = [*HOSTILE, "</pre><script>alert(1)</script>", "\n\n  two empty lines\t\n", "line of the text\n" * 900]
-WAYS: list[dict[str, Any]] = [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
+TEXTS = [*HOSTILE[:6], "</pre><script>alert(1)</script>", "\n\n  two empty lines\t\n", "line of the text\n" * 900]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +40,7 @@ def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=WAYS, ids=["light", "dark", "phone"])
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
 def watched(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Page]:
     """A page, which must do nothing wrong until the end of the test."""
     with browsing(browser, site, **request.param) as (page, offences):
@@ -70,8 +58,7 @@ def test_completions_are_walked_by_keyboard_and_their_texts_do_nothing(watched: 
         shown = watched.locator("section > pre.text, section > details > pre.text").all_text_contents()
         assert "".join(shown) == text
         assert watched.locator("pre.answer").text_content() == text
-        wide = watched.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide == 0, text
+        assert too_wide(watched) == 0, text
         watched.keyboard.press(("j", "ArrowRight")[i % 2])
     watched.wait_for_timeout(100)
     expect(heading).to_have_text(f"Completion {len(TEXTS) - 1}")

@@ -1,35 +1,18 @@
 """A run's page in a real Chromium."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import URL
 
-from tests.app.browsing import CHROMIUM, browsing, chromium
+from tests.app.browsing import HOSTILE, IN_A_BROWSER, WAYS, browsing, too_wide
 from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation, record
 from tests.conftest import fresh_database
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page was looked at in a browser"),
-]
-
-HOSTILE = "</script><img src=x onerror=alert(1)>"
-WAYS: list[dict[str, Any]] = [
-    {},
-    {"color_scheme": "dark"},
-    {"viewport": {"width": 390, "height": 844}},
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +22,14 @@ def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
         with httpx.Client(base_url=url, timeout=60) as client:
             for step in range(0, 600, 100):
                 evaluation = create_evaluation(
-                    client, run="llama-pkpo", step=step, problem_set="sums", n=16, sampling={"stop": HOSTILE}
+                    client, run="llama-pkpo", step=step, problem_set="sums", n=16, sampling={"stop": HOSTILE[4]}
                 )
                 passed = {f"sum/{i}": [j * 40 < i + step / 20 for j in range(16)] for i in range(40)}
                 record(client, evaluation, passed if step != 300 else {"sum/1": [True]})
         yield url
 
 
-@pytest.fixture(params=WAYS, ids=["light", "dark", "phone"])
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
 def watched(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Page]:
     """A page, which must do nothing wrong until the end of the test."""
     with browsing(browser, site, **request.param) as (page, offences):
@@ -64,9 +47,8 @@ def test_a_run_is_walked_from_home_over_its_checkpoints_and_back(watched: Page, 
     expect(plot.locator(".xtitle")).to_have_text("step · n = 16 · 40 problems")
     expect(watched.locator("tbody tr")).to_have_count(6)
     expect(watched.locator("tbody tr").nth(3)).to_contain_text("639 of 640 completions missing")
-    assert watched.locator(".setting b").first.text_content() == HOSTILE
-    wide = watched.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide == 0
+    assert watched.locator(".setting b").first.text_content() == HOSTILE[4]
+    assert too_wide(watched) == 0
 
     watched.get_by_label("At k").fill("2, 4")
     watched.get_by_role("button", name="Show").click()

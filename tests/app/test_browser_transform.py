@@ -1,30 +1,17 @@
 """The playground in a real Chromium, with and without JavaScript."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.browsing import CHROMIUM, browsing, chromium
-from tests.app.test_browser import HOSTILE
+from tests.app.browsing import HOSTILE, IN_A_BROWSER, WAYS, browsing, too_wide
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page was looked at in a browser"),
-]
-
-WAYS: list[dict[str, Any]] = [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}]
+pytestmark = IN_A_BROWSER
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.mark.parametrize("how", WAYS, ids=["light", "dark", "phone"])
+@pytest.mark.parametrize("how", WAYS.values(), ids=list(WAYS))
 def test_rewards_are_pasted_and_their_credits_and_weights_seen(
     browser: Browser, shared_client: httpx.Client, how: dict[str, Any]
 ) -> None:
@@ -43,8 +30,7 @@ def test_rewards_are_pasted_and_their_credits_and_weights_seen(
         rows = page.locator(".credits tbody tr").all_inner_texts()
         page.reload()
         assert page.locator(".credits tbody tr").all_inner_texts() == rows, "the address is the state"
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide == 0
+        assert too_wide(page) == 0
         assert not offences, offences
 
 
