@@ -66,10 +66,10 @@ class Comparison:
         """Compare two evaluations by their counts, problem i of one being problem i of the other; n may differ.
 
         The interval is that of the mean of the differences per problem, with problems as a sample: what problems have
-        in common cancels. The p-value is that of the sign-flip test: the share of all ways to sign the differences whose
-        mean is at least as far from 0. Under the hypothesis that a and b are exchangeable within each problem it is exact; it is
-        so where they have one n, and nearly so for large P otherwise. Up to 20 differences that are not zero have all
-        signs tried; beyond, draws of them, and p = (b + 1) / (m + 1), which counts the data as one draw.
+        in common cancels. The p-value is that of the sign-flip test: the share of all ways to sign the differences
+        whose mean is at least as far from 0. It is exact if a and b are exchangeable within each problem, which takes
+        one n for both; else for large P. Up to 20 differences that are not zero have all signs tried; beyond, draws of
+        them, and p = (b + 1) / (m + 1), which counts the data as one draw.
 
         Args:
           n_a, c_a, n_b, c_b: completions and passes, shape (P,); one n may stand for all problems.
