@@ -3,7 +3,8 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -12,7 +13,6 @@ from pkpo.commands.errors import CommandError
 from pkpo.commands.fields import add_fields, named_fields
 
 if TYPE_CHECKING:
-    from app.imports.numbering import Numbering
     from app.imports.sender import Sender
     from pkpo.readers import ResultsFile
 
@@ -22,6 +22,7 @@ Send results files to a server, where they become an evaluation of one checkpoin
 The whole of every file is read before anything is sent, so a file with a mistake in it changes nothing. Importing the
 same files again is safe: completions that are there already are counted, not doubled. Several files are taken as one
 set of results: where they number their completions alike, those of later files follow those of earlier ones.
+A file of counts (problem, n, c) makes an evaluation that has no completions.
 
 examples:
   pkpo import results.jsonl --run my-model --step 300 --problem-set math-500
@@ -70,8 +71,8 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Read, send, and say what is there now."""
-    from app.imports.numbering import Numbering
     from app.imports.sender import Sender
+    from app.imports.shipments import shipment_of
     from pkpo.readers import open_results
 
     _refuse_repeated(arguments.files)
@@ -80,12 +81,12 @@ def run_import(arguments: argparse.Namespace) -> int:
         for file in files:
             print(f"{file.name}: {file.description}", flush=True)
         evaluation = _evaluation(arguments, files[0])
-        numbering = Numbering.of(files)
-        _refuse_more_than_declared(numbering, arguments.n)
+        shipment = shipment_of(files)
+        _refuse_more_than_declared(shipment.sizes, arguments.n)
         with Sender.from_environment(arguments.url) as sender:
             identity = sender.post("/v1/evaluations", evaluation)["id"]
-            counts = sender.send(identity, files, numbering, arguments.verifier or files[0].format)
-            print(f"{numbering.total:,} completions: {counts.accepted:,} new, {counts.replayed:,} there already")
+            recorded = shipment.send(sender, identity, arguments.verifier or files[0].format)
+            print(f"{shipment.description}: {recorded.accepted:,} new, {recorded.replayed:,} there already")
             _show_curve(sender, identity)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
@@ -111,8 +112,8 @@ def _refuse_repeated(paths: Sequence[Path]) -> None:
             raise CommandError(f"{path} is named {times} times")
 
 
-def _refuse_more_than_declared(numbering: "Numbering", n: int | None) -> None:
-    problem, most = numbering.counts.most_common(1)[0]
+def _refuse_more_than_declared(sizes: Mapping[str, int], n: int | None) -> None:
+    problem, most = max(sizes.items(), key=itemgetter(1))
     if n is not None and most > n:
         raise CommandError(f"--n {n} says that every problem got {n} completions, and {problem!a} has {most}")
 

@@ -51,15 +51,20 @@ class Numbering:
         return cls(counts, shifts)
 
 
+def refuse_unstorable_name(problem: str, file: ResultsFile) -> None:
+    """Raise ReadError where a server would refuse the problem's name."""
+    if len(problem) > LONGEST_PROBLEM or any(unicodedata.category(each) == "Cc" for each in problem):
+        raise ReadError(
+            file.name,
+            f"a problem's name has at most {LONGEST_PROBLEM} characters, none of them a control character; "
+            f"{problem[:60]!a} has {len(problem)}",
+        )
+
+
 def _refuse_unstorable(batch: Completions, file: ResultsFile, known: Counter[str]) -> None:
     """Raise ReadError where a server would refuse the completion, or no database could keep it."""
     for problem in set(batch.problem) - known.keys():
-        if len(problem) > LONGEST_PROBLEM or any(unicodedata.category(each) == "Cc" for each in problem):
-            raise ReadError(
-                file.name,
-                f"a problem's name has at most {LONGEST_PROBLEM} characters, none of them a control character; "
-                f"{problem[:60]!a} has {len(problem)}",
-            )
+        refuse_unstorable_name(problem, file)
     for column in (batch.problem, batch.text, batch.answer):
         for row, text in enumerate(column):
             if text is not None and (reason := _obstacle(text)):

@@ -4,7 +4,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,11 +23,16 @@ LONGEST_PAUSE = 10.0
 
 
 @dataclass
-class Counts:
-    """What the server said of the completions sent."""
+class Recorded:
+    """What the server said of all that was sent."""
 
     accepted: int = 0
     replayed: int = 0
+
+    def add(self, answer: Mapping[str, int]) -> None:
+        """Take up what it said of one request."""
+        self.accepted += answer["accepted"]
+        self.replayed += answer["replayed"]
 
 
 class Sender:
@@ -58,17 +63,16 @@ class Sender:
         """Where a person finds this path."""
         return f"{self._client.base_url}".rstrip("/") + path
 
-    def send(self, evaluation_id: str, files: Sequence[ResultsFile], numbering: Numbering, verifier: str) -> Counts:
+    def send(self, evaluation_id: str, files: Sequence[ResultsFile], numbering: Numbering, verifier: str) -> Recorded:
         """Post every completion of the files; returns how many were new and how many were there."""
-        counts = Counts()
+        recorded = Recorded()
         with counting("sending", numbering.total) as advance:
             for batch in _batches(files, numbering.shifts, verifier):
                 body = b'{"completions":[' + b",".join(batch) + b"]}"
                 answer = self._post(f"/v1/evaluations/{evaluation_id}/completions", body)
-                counts.accepted += answer["accepted"]
-                counts.replayed += answer["replayed"]
+                recorded.add(answer)
                 advance(len(batch))
-        return counts
+        return recorded
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         """The answer to a JSON body; CommandError with the server's sentence when it refuses."""
@@ -123,8 +127,9 @@ def _refusal(response: httpx.Response) -> str:
         return f"{response.request.url} answered {response.status_code}: is that a pkpo server?"
     problem = response.json()
     places = [f"  {error['pointer']}: {error['code']}" for error in problem.get("errors", [])[:5]]
-    hints = {"completions-conflict": ["Another checkpoint or model? Then give it a --step or --run of its own."]}
-    return "\n".join([problem["detail"], *places, *hints.get(problem["type"], [])])
+    another = ["Another checkpoint or model? Then give it a --step or --run of its own."]
+    hints = dict.fromkeys(("completions-conflict", "counts-conflict", "counts-only", "not-counts-only"), another)
+    return "\n".join([problem["detail"], *places, *hints.get(problem["type"], ())])
 
 
 def _batches(files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], verifier: str) -> Iterator[list[bytes]]:

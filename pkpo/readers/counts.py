@@ -21,7 +21,7 @@ def recognises(head: Head) -> bool:
 
 def read(source: Source) -> Iterator[Completions]:
     """A ReadError: nobody can tell the completions from their number."""
-    raise source.error("it has the counts of completions and not the completions, so only `pkpo curve` takes it")
+    raise source.error("it has the counts of completions and not the completions")
 
 
 def verdicts(source: Source) -> Verdicts:

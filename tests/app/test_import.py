@@ -72,13 +72,42 @@ def test_livecodebench_arrives_with_its_problem_set(run_import: Import, client: 
     assert client.get(f"/v1/evaluations/{evaluation}").json()["problem_set"] == "livecodebench@1"
 
 
-def test_counts_are_refused_in_a_sentence(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
-    path = tmp_path / "counts.csv"
-    path.write_text("problem,n,c\nx,8,3\n")
-    done = run_import(path, "--run", "r", "--problem-set", "p")
-    assert done.returncode == 1
-    assert "it has the counts of completions and not the completions, so only `pkpo curve` takes it" in done.stderr
+def counts(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(["problem,n,c", *rows]) + "\n")
+    return path
+
+
+def test_counts_make_an_evaluation_without_completions(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    files = [counts(tmp_path / "a.csv", "x,8,3", "y,8,0"), counts(tmp_path / "b.csv", "z,8,8")]
+    options = ("--run", "paper", "--problem-set", "p", "--verifier", "paper@2")
+    done = run_import(*files, *options)
+    evaluation = imported(done)
+    assert "counts of 3 problems: 3 new, 0 there already" in done.stdout
+    assert curve(client, evaluation, k=[1]) == {1: pytest.approx(11 / 24, abs=1e-12)}
+    summary = client.get(f"/v1/evaluations/{evaluation}").json()
+    assert (summary["counts_only"], summary["verifiers"][0]["verifier"]) == (True, "paper@2")
+    assert "counts of 3 problems: 0 new, 3 there already" in run_import(*files, *options).stdout
+
+
+def test_counts_that_do_not_fit_are_refused_in_a_sentence(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    file = counts(tmp_path / "counts.csv", "x,8,3")
+    options = ("--run", "r", "--problem-set", "p")
+    mixed = run_import(file, results(tmp_path / "rows.jsonl", {"x": [True]}), *options)
+    assert "Files of counts and files of completions make no evaluation together" in mixed.stderr
+    twice = run_import(file, counts(tmp_path / "again.csv", "x,8,3"), *options)
+    assert "again.csv: an earlier file has counts of problem 'x' already" in twice.stderr
+    more = run_import(file, *options, "--n", "4")
+    assert "--n 4 says that every problem got 4 completions, and 'x' has 8" in more.stderr
     assert client.get("/v1/runs").json()["runs"] == []
+    imported(run_import(file, *options))
+    other = run_import(counts(file, "x,8,4"), *options)
+    assert "stored otherwise" in other.stderr
+    assert "Then give it a --step or --run of its own." in other.stderr
+    assert [each.returncode for each in (mixed, twice, more, other)] == [1, 1, 1, 1]
 
 
 def test_cruxeval_files_are_known_by_their_form(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
