@@ -117,7 +117,8 @@ class ResultsFile:
     def description(self) -> str:
         """What was recognised, in words."""
         verifier = [] if self.verifier is None else [f"verifier {self.verifier}"]
-        return ", ".join([self.reader.DESCRIPTION, *["gzipped"] * self.source.gzipped, *verifier])
+        rows = f"Parquet, read as {self.reader.DESCRIPTION}" if self.source.parquet else self.reader.DESCRIPTION
+        return ", ".join([rows, *["gzipped"] * self.source.gzipped, *verifier])
 
     def by_verifier(self) -> "list[ResultsFile]":
         """The file once for each verifier that it names, with that one's verdicts; itself where it names none.

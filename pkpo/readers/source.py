@@ -1,4 +1,4 @@
-"""The bytes of a results file: gzipped or not, a path or standard input, and its beginning for recognition."""
+"""The bytes of a results file, gzipped or Parquet or neither, a path or standard input, and its beginning."""
 
 import csv
 import errno
@@ -6,19 +6,19 @@ import gzip
 import io
 import json
 import os
-import shutil
 import sys
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, Any
 
+from pkpo.readers import parquet
 from pkpo.readers.rows import ReadError
 
 HEAD_BYTES = 1 << 16
@@ -31,7 +31,6 @@ OTHER_KINDS = {
     b"\xfd7zXZ": "xz-compressed",
     b"BZh": "bzip2-compressed",
     b"PK\x03\x04": "a zip archive",
-    b"PAR1": "a Parquet file",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
@@ -94,7 +93,11 @@ class Source:
                 if not stream.seekable():  # a pipe gives its bytes once: <(zcat results.jsonl.gz)
                     self._path = self._copy(stream)
         with self._path.open("rb") as stream:
-            self.gzipped = stream.read(2) == GZIP_MAGIC
+            magic = stream.read(4)
+        self.gzipped = magic.startswith(GZIP_MAGIC)
+        self.parquet = magic == parquet.MAGIC
+        if self.parquet:
+            self._path = self._written(parquet.json_lines(self._path, self.name))
 
     def error(self, message: str, line: int | None = None) -> ReadError:
         """A ReadError that names this file."""
@@ -154,8 +157,11 @@ class Source:
         return Head(start.decode(errors="replace"))
 
     def _copy(self, stream: IO[bytes]) -> Path:
-        """A temporary file with all that `stream` gives, removed with this object."""
-        with tempfile.NamedTemporaryFile(prefix="pkpo-", delete=False) as copy:
-            weakref.finalize(self, os.unlink, copy.name)
-            shutil.copyfileobj(stream, copy)
-        return Path(copy.name)
+        return self._written(iter(partial(stream.read, HEAD_BYTES), b""))
+
+    def _written(self, pieces: Iterable[bytes]) -> Path:
+        """A temporary file with all of these bytes, removed with this object."""
+        with tempfile.NamedTemporaryFile(prefix="pkpo-", delete=False) as file:
+            weakref.finalize(self, os.unlink, file.name)
+            file.writelines(pieces)
+        return Path(file.name)

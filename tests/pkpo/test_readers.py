@@ -138,7 +138,7 @@ def test_an_unsound_cruxeval_file_is_refused(tmp_path: Path, texts: str, verdict
         (gzip.compress(b""), "empty file"),
         (gzip.compress(b'{"problem": "a", "passed": true}\n' * 99)[:-9], "the gzip data ends early"),
         (b"\x1f\x8b\x08" + b"\x00" * 40, "the gzip data is damaged"),
-        (b"PAR1\x15\x04", "a Parquet file; pkpo reads UTF-8 text"),
+        (b"PAR1\x15\x04", "a Parquet file that cannot be read"),
         (b"PK\x03\x04\x14\x00", "a zip archive"),
         (b"\x28\xb5\x2f\xfd\x04", "zstd-compressed"),
         ('{"problem": "a", "passed": true}\n'.encode("utf-16"), "UTF-16 text"),
