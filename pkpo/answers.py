@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import compress
 from operator import not_
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from pkpo import inputs
 from pkpo.estimators import pass_at_k
 from pkpo.majority import TIES, Ballot, Ties, majority_at_ks
+
+AnswerMetric = Literal["maj_at_k", "distinct_at_k"]
 
 
 def maj_at_k(
@@ -66,6 +69,47 @@ def maj_at_ks(
     return majority_at_ks(ballots, ks, ties).reshape(*given.shape[:-1], len(ks))
 
 
+def ragged_answers(
+    answers: Sequence[Sequence[object]], correct: object
+) -> tuple[NDArray[np.object_], NDArray[np.bool_] | None, NDArray[np.bool_]]:
+    """Answers of shape (P, N), which of them are correct, and their mask, from lists of any lengths; N is the longest.
+
+    Raises:
+      ValueError: correct that is not one boolean for each answer.
+    """
+    lengths = np.array([len(group) for group in answers], dtype=np.int64)
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    given = np.full(mask.shape, None, dtype=np.object_)
+    for place, group in zip(given, answers, strict=True):
+        place[: len(group)] = group
+    if correct is None:
+        return given, None, mask
+    right = np.zeros(mask.shape, dtype=np.bool_)
+    if not isinstance(correct, Sequence) or [len(group) for group in correct] != lengths.tolist():
+        raise ValueError("correct must be a list of booleans for each list of answers, of its length")
+    for place, group in zip(right, correct, strict=True):
+        if not all(isinstance(verdict, bool | np.bool_) for verdict in group):
+            raise ValueError(f"correct must be booleans; got {group}")
+        place[: len(group)] = group
+    return given, right, mask
+
+
+def answer_values(
+    metric: AnswerMetric,
+    given: NDArray[np.object_],
+    correct: ArrayLike | None,
+    ks: Sequence[int],
+    ties: Ties,
+    valid: NDArray[np.bool_] | None,
+) -> NDArray[np.float64]:
+    """The metric of answers that inputs.answers has checked, at each k, which every group has: shape (..., len(ks))."""
+    if metric == "distinct_at_k":
+        return np.stack([_distinct(given, k, valid) for k in ks], axis=-1)
+    if correct is None:
+        raise ValueError("maj_at_k needs correct, a boolean for each answer")
+    return maj_at_ks(given, correct, ks, ties, valid)
+
+
 def distinct_at_k(answers: inputs.Answers, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
     """Unbiased estimate of the expected number of different answers among k: sum_a 1 - C(n - c_a, k) / C(n, k).
 
@@ -79,6 +123,10 @@ def distinct_at_k(answers: inputs.Answers, k: int, mask: ArrayLike | None = None
     given, valid = inputs.answers(answers, mask)
     k = inputs.attempts(k)
     inputs.check_sizes("distinct_at_k", k, f"k={k}", given.shape, valid, of="completions")
+    return _distinct(given, k, valid)
+
+
+def _distinct(given: NDArray[np.object_], k: int, valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     votes = [(len(group), _votes(group)) for _, group in _groups(given, valid)]
     seen = pass_at_k([n for n, each in votes for _ in each], [c for _, each in votes for c in each.values()], k)
     ends = np.cumsum([len(each) for _, each in votes])

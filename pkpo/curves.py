@@ -3,17 +3,21 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Literal, Self, TypeGuard
+from typing import Literal, Self, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.estimators import fail_at_k, max_at_ks, pass_at_k, pass_hat_k
+from pkpo.answers import AnswerMetric, answer_values, ragged_answers
+from pkpo.estimators import fail_at_k, g_pass_at_k, max_at_ks, mg_pass_at_k, pass_at_k, pass_hat_k
 from pkpo.intervals import mean_interval
+from pkpo.majority import Ties
 
 CountMetric = Literal["pass_at_k", "fail_at_k", "pass_hat_k"]
+ShareMetric = Literal["g_pass_at_k", "mg_pass_at_k"]
 RewardMetric = Literal["max_at_k", "min_at_k"]
 
 ESTIMATORS: Mapping[str, str] = MappingProxyType(
@@ -21,8 +25,12 @@ ESTIMATORS: Mapping[str, str] = MappingProxyType(
         "pass_at_k": "1 - C(n-c, k) / C(n, k)",
         "fail_at_k": "C(n-c, k) / C(n, k)",
         "pass_hat_k": "C(c, k) / C(n, k)",
+        "g_pass_at_k": "sum_j C(c, j) C(n-c, k-j) / C(n, k), j >= max(1, ceil(tau k))",
+        "mg_pass_at_k": "2/k sum_i g_pass_at_k(tau = i/k), i > ceil(k/2)",
         "max_at_k": "sum_i C(i-1, k-1) / C(n, k) g_(i)",
         "min_at_k": "sum_i C(n-i, k-1) / C(n, k) g_(i)",
+        "maj_at_k": "share of k-subsets whose most frequent answer is correct",
+        "distinct_at_k": "sum_a 1 - C(n-c_a, k) / C(n, k)",
     }
 )
 
@@ -58,7 +66,8 @@ class PassAtKCurve:
         c: ArrayLike,
         k: int | Sequence[int] | None = None,
         *,
-        metric: CountMetric = "pass_at_k",
+        metric: CountMetric | ShareMetric = "pass_at_k",
+        tau: float | None = None,
         level: float = 0.95,
     ) -> Self:
         """The curve of problems with n completions each of which c passed, of shape (P,); one n may stand for all.
@@ -66,24 +75,32 @@ class PassAtKCurve:
         The interval is clipped to [0, 1], which these metrics cannot leave.
 
         Args:
-          k: one, several (taken in ascending order, each once), or None for default_ks(min(n)).
+          k: one, several (taken in ascending order, each once), or None for default_ks(min(n)), without k = 1 where
+            the metric has none.
+          tau: the share of attempts that have to pass, for g_pass_at_k alone.
         Raises:
-          ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, min(n)], or counts that
-            pass_at_k refuses.
+          ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, min(n)], a tau that is
+            missing or too many, or counts that the metric's function refuses.
         """
         estimators: dict[str, Callable[..., NDArray[np.float64]]] = {
             "pass_at_k": pass_at_k,
             "fail_at_k": fail_at_k,
             "pass_hat_k": pass_hat_k,
+            "g_pass_at_k": partial(g_pass_at_k, tau=0.0 if tau is None else tau),
+            "mg_pass_at_k": mg_pass_at_k,
         }
         if metric not in estimators:
             raise ValueError(f"metric must be one of {', '.join(estimators)}; got {metric!r}")
+        if (tau is None) == (metric == "g_pass_at_k"):
+            raise ValueError(f"g_pass_at_k needs tau and no other metric has one; got tau={tau} for {metric}")
         if np.ndim(n) and np.ndim(c) and np.shape(n) != np.shape(c):
             raise ValueError(f"n and c must have one entry per problem; got shapes {np.shape(n)} and {np.shape(c)}")
         totals, passed = (np.atleast_1d(each) for each in inputs.tallies(n, c))
         ks = _ks(k, totals)
+        if k is None and metric == "mg_pass_at_k":
+            ks = ks[1:] or ks
         values = [estimators[metric](totals, passed, each) for each in ks]
-        return cls._from_values(metric, ks, values, totals, level, bounds=(0.0, 1.0))
+        return cls._from_values(metric, ks, values, totals, level, bounds=(0.0, 1.0), tau=tau)
 
     @classmethod
     def from_rewards(
@@ -116,6 +133,42 @@ class PassAtKCurve:
         return cls._from_values(metric, ks, values, totals, level)
 
     @classmethod
+    def from_answers(
+        cls,
+        answers: inputs.Answers,
+        correct: ArrayLike | Sequence[Sequence[bool]] | None = None,
+        k: int | Sequence[int] | None = None,
+        *,
+        metric: AnswerMetric = "maj_at_k",
+        ties: Ties = "share",
+        mask: ArrayLike | None = None,
+        level: float = 0.95,
+    ) -> Self:
+        """The curve of answers of shape (P, n), masked or not, or of one list of answers for each problem.
+
+        Args:
+          correct: booleans as the answers stand, for maj_at_k; distinct_at_k needs none.
+          k: one, several (taken in ascending order, each once), or None for default_ks of the smallest n.
+          ties: as for maj_at_k.
+          mask: booleans that broadcast to an array of answers, True for a real completion.
+        Raises:
+          ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, smallest n], or answers
+            that maj_at_k or distinct_at_k refuses.
+        """
+        if metric not in get_args(AnswerMetric):
+            raise ValueError(f"metric must be one of {', '.join(get_args(AnswerMetric))}; got {metric!r}")
+        if mask is None and _is_ragged(answers):
+            answers, correct, mask = ragged_answers(answers, correct)
+        given, valid = inputs.answers(answers, mask)
+        if given.ndim != 2:
+            raise ValueError(f"answers must have shape (P, n); got {given.shape}")
+        totals = np.full(len(given), given.shape[1]) if valid is None else np.count_nonzero(valid, axis=1)
+        ks = _ks(k, totals)
+        values = list(answer_values(metric, given, correct, ks, ties, valid).T)
+        bounds = (0.0, 1.0 if metric == "maj_at_k" else math.inf)
+        return cls._from_values(metric, ks, values, totals, level, bounds=bounds)
+
+    @classmethod
     def _from_values(
         cls,
         metric: str,
@@ -124,12 +177,13 @@ class PassAtKCurve:
         totals: NDArray[np.int64],
         level: float,
         bounds: tuple[float, float] = (-math.inf, math.inf),
+        tau: float | None = None,
     ) -> Self:
         """The curve of one value per problem at each k."""
         means = [mean_interval(each, level, bounds=bounds) for each in values]
         return cls(
             metric=metric,
-            estimator=ESTIMATORS[metric],
+            estimator=ESTIMATORS[metric] + ("" if tau is None else f", tau = {tau}"),
             points=tuple(
                 CurvePoint(k, mean.value, mean.standard_error, mean.low, mean.high)
                 for k, mean in zip(ks, means, strict=True)

@@ -146,7 +146,12 @@ def test_the_default_k_are_the_powers_of_two_and_the_smallest_n() -> None:
         ([10, 0], [1, 0], {}, "every problem needs at least one completion; problem 1 has 0"),
         ([10], [11], {}, r"c must be in \[0, n\]; got c=11, n=10"),
         ([10], [0.5], {}, "c must be integers"),
-        ([10], [1], {"metric": "pass@k"}, "metric must be one of pass_at_k, fail_at_k, pass_hat_k; got 'pass@k'"),
+        (
+            [10],
+            [1],
+            {"metric": "pass@k"},
+            "metric must be one of pass_at_k, fail_at_k, pass_hat_k, g_pass_at_k, mg_pass_at_k; got 'pass@k'",
+        ),
         ([10], [1], {"metric": "max_at_k"}, "metric must be one of"),
         ([10], [1], {"level": 1.0}, r"level must be in \(0, 1\); got 1.0"),
         ([10], [1], {"level": 95}, "level must be"),
