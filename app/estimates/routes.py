@@ -23,9 +23,9 @@ from app.estimates.responses import (
     RunResponse,
     RunsResponse,
 )
-from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, ProblemsQuery, RunCurvesQuery
+from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, ProblemsQuery, RunCurvesQuery, RunsQuery
 from app.ingest.schemas import Name
-from app.paging import PageQuery, each_parameter_once
+from app.paging import each_parameter_once
 
 
 def _unless_known(request: Request, body: bytes) -> Response:
@@ -109,8 +109,8 @@ def list_missing(
     summary="Runs, newest first",
     responses=answers(examples.RUNS),
 )
-def list_runs(query: Annotated[PageQuery, Query()], caller: Reader, session: SessionDep) -> RunsResponse:
-    """The runs of the project."""
+def list_runs(query: Annotated[RunsQuery, Query()], caller: Reader, session: SessionDep) -> RunsResponse:
+    """The runs of the project, without those that are archived unless `archived` asks for them."""
     listed = runs.list_runs(session, caller.project_id, query)
     return RunsResponse(runs=[RunResponse.of(each) for each in listed.items], next_cursor=listed.next_cursor)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from app.estimates.schemas import Archived
 from app.models import Checkpoint, Evaluation, ProblemSet, Run
 
 
@@ -37,13 +38,17 @@ class RunEvaluation:
     evaluation: Evaluation
 
 
-def runs(session: Session, project_id: int, limit: int, before_id: int | None, containing: str) -> list[RunSummary]:
+def runs(
+    session: Session, project_id: int, limit: int, before_id: int | None, containing: str, archived: Archived
+) -> list[RunSummary]:
     """The newest runs whose name contains a text, older than one of them if it is given, one more than the limit."""
     wanted = _summaries().where(Run.project_id == project_id).order_by(Run.id.desc()).limit(limit + 1)
     if before_id is not None:
         wanted = wanted.where(Run.id < before_id)
     if containing:
         wanted = wanted.where(Run.name.icontains(containing, autoescape=True))
+    if archived != "all":
+        wanted = wanted.where(Run.archived_at.is_not(None) == (archived == "true"))
     return [_summary(*row) for row in session.execute(wanted)]
 
 

@@ -12,7 +12,7 @@ from app.estimates import kept, run_queries
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import KExceedsN, NoPassed, ProblemSetNotFound, RunNotFound
 from app.estimates.run_queries import RunEvaluation, RunSummary
-from app.estimates.schemas import CurveQuery, RunCurvesQuery
+from app.estimates.schemas import CurveQuery, RunCurvesQuery, RunsQuery
 from app.estimates.service import curves
 from app.ingest.errors import AmbiguousProblemSet
 from app.models import Evaluation
@@ -35,10 +35,10 @@ class RunWithLatest:
     latest: EvaluationOutcome | None
 
 
-def list_runs(session: Session, project_id: int, query: PageQuery, containing: str = "") -> Page[RunSummary]:
+def list_runs(session: Session, project_id: int, query: RunsQuery, containing: str = "") -> Page[RunSummary]:
     """The project's runs, newest first, those whose name contains a text."""
     before = cast(tuple[int], decode(query.cursor, (int,))) if query.cursor is not None else None
-    rows = run_queries.runs(session, project_id, query.limit, before and before[0], containing)
+    rows = run_queries.runs(session, project_id, query.limit, before and before[0], containing, query.archived)
     return page(rows, query.limit, lambda last: (last.id,))
 
 
@@ -50,7 +50,7 @@ def read_run(session: Session, project_id: int, name: str) -> RunSummary:
     return found
 
 
-def runs_with_latest(session: Session, project_id: int, query: PageQuery, containing: str = "") -> Page[RunWithLatest]:
+def runs_with_latest(session: Session, project_id: int, query: RunsQuery, containing: str = "") -> Page[RunWithLatest]:
     """Runs with the curves of their latest evaluations, from eight queries however many runs there are.
 
     The curve is that of pass_at_k, or of max_at_k where the verifier gives rewards only.

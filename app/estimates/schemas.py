@@ -10,6 +10,7 @@ from app.paging import STRICT, PageQuery, WholeNumber, written
 
 Metric = Literal["pass_at_k", "fail_at_k", "pass_hat_k", "max_at_k", "min_at_k"]
 Missing = Literal["error", "drop", "fail"]
+Archived = Literal["false", "true", "all"]
 Sort = Literal[
     "problem", "-problem", "n", "-n", "missing", "-missing", "solve_rate", "-solve_rate", "mean_reward", "-mean_reward"
 ]
@@ -60,6 +61,14 @@ class CurveQuery(CurveOptions):
             description="With `missing=fail` and max_at_k or min_at_k: the reward that a missing completion counts as"
         ),
     ] = None
+
+
+class RunsQuery(PageQuery):
+    """Which runs."""
+
+    archived: Annotated[
+        Archived, Field(description="`false`: those that are not archived; `true`: those that are; `all`: both")
+    ] = "false"
 
 
 class MissingQuery(PageQuery):

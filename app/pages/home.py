@@ -3,18 +3,18 @@
 from sqlalchemy.orm import Session
 
 from app.estimates.runs import EvaluationOutcome, runs_with_latest
+from app.estimates.schemas import RunsQuery
 from app.pages.outcomes import bias, shown
 from app.pages.queries import HomeQuery
 from app.pages.run import run_url
-from app.paging import PageQuery
 from dashboards.pages import HomePage, Latest, RunRow
 
 RUNS_A_PAGE = 50
 
 
 def home_page(session: Session, project_id: int, query: HomeQuery, server: str) -> HomePage:
-    """The runs whose name contains the filter, newest first."""
-    found = runs_with_latest(session, project_id, PageQuery(limit=RUNS_A_PAGE, cursor=query.cursor), query.filter)
+    """The runs that are not archived and whose name contains the filter, newest first."""
+    found = runs_with_latest(session, project_id, RunsQuery(limit=RUNS_A_PAGE, cursor=query.cursor), query.filter)
     rows = tuple(
         RunRow(run_url(each.run.run), each.run.run, _latest(each.latest) if each.latest else None)
         for each in found.items

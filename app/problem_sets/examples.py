@@ -10,6 +10,7 @@ PROBLEM_SET: Final[Example] = {
     "problems": 800,
     "created_at": "2026-11-20T09:45:30.480367Z",
 }
+PROBLEM_SETS: Final[Example] = {"problem_sets": [PROBLEM_SET], "next_cursor": "WyJjcnV4ZXZhbC1vdXRwdXQiLCIxIl0"}
 NEW_PROBLEMS: Final[Example] = {
     "problems": [
         {

@@ -17,6 +17,7 @@ from app.problem_sets.schemas import (
     NewProblems,
     ProblemSetChanges,
     ProblemSetResponse,
+    ProblemSetsResponse,
     ProblemsRecorded,
     SetProblemsResponse,
 )
@@ -32,6 +33,18 @@ CHANGES: Final = TypeAdapter(ProblemSetChanges)
 NEW_PROBLEMS: Final = TypeAdapter(NewProblems)
 
 SetName = Annotated[VersionedName, Path()]
+
+
+@router.get("", summary="Problem sets", responses=answers(examples.PROBLEM_SETS))
+def list_problem_sets(query: Annotated[PageQuery, Query()], caller: Reader, session: SessionDep) -> ProblemSetsResponse:
+    """The problem sets of the project, by name and version."""
+    return service.list_problem_sets(session, caller.project_id, query)
+
+
+@router.get("/{problem_set}", summary="A problem set", responses=answers(examples.PROBLEM_SET))
+def read_problem_set(problem_set: SetName, caller: Reader, session: SessionDep) -> ProblemSetResponse:
+    """Whether it is closed, and how many problems it has. A bare name is its only version."""
+    return service.read_problem_set(session, caller.project_id, problem_set)
 
 
 @router.put(

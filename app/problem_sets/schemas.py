@@ -32,6 +32,13 @@ class ProblemSetResponse(BaseModel):
     created_at: datetime
 
 
+class ProblemSetsResponse(BaseModel):
+    """A page of the project's problem sets."""
+
+    problem_sets: list[ProblemSetResponse] = Field(description="By name and version")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null at the end")
+
+
 @with_config(STRICT)
 class NewProblem(TypedDict):
     """One prompt with its reference answer or tests."""

@@ -7,10 +7,11 @@ not known of it can be added; what is known is never changed, for a curve over o
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from app.estimates.errors import ProblemSetNotFound
+from app.estimates.queries import problem_count, problem_counts
 from app.estimates.runs import find_problem_set
 from app.ingest.canonical import canonical_json
 from app.ingest.errors import ProblemSetClosed, RowsContradict
@@ -23,6 +24,7 @@ from app.problem_sets.schemas import (
     NewProblem,
     ProblemSetChanges,
     ProblemSetResponse,
+    ProblemSetsResponse,
     ProblemsRecorded,
     SetProblem,
     SetProblemsResponse,
@@ -58,14 +60,34 @@ def put_problem_set(
     # Who adds problems holds the row until they are in: it is closed after them.
     stored = session.scalars(select(ProblemSet).filter_by(id=set_id).with_for_update(key_share=True)).one()
     stored.closed = changes.get("closed", stored.closed)
-    count = session.scalar(select(func.count(Problem.id)).filter_by(problem_set_id=set_id)) or 0
-    answer = ProblemSetResponse(
+    return _described(stored, problem_count(session, set_id)), new
+
+
+def read_problem_set(session: Session, project_id: int, full_name: str) -> ProblemSetResponse:
+    """The set of this name; ProblemSetNotFound where the project has none."""
+    stored = session.get_one(ProblemSet, find_problem_set(session, project_id, full_name))
+    return _described(stored, problem_count(session, stored.id))
+
+
+def list_problem_sets(session: Session, project_id: int, query: PageQuery) -> ProblemSetsResponse:
+    """The sets of the project, by name and version."""
+    key = tuple_(ProblemSet.name, ProblemSet.version)
+    wanted = select(ProblemSet).filter_by(project_id=project_id).order_by(key).limit(query.limit + 1)
+    if query.cursor is not None:
+        wanted = wanted.where(key > tuple_(*decode(query.cursor, (str,), (str,))))
+    listed = page(session.scalars(wanted).all(), query.limit, lambda last: (last.name, last.version))
+    counts = problem_counts(session, [each.id for each in listed.items])
+    described = [_described(each, counts[each.id]) for each in listed.items]
+    return ProblemSetsResponse(problem_sets=described, next_cursor=listed.next_cursor)
+
+
+def _described(stored: ProblemSet, problems: int) -> ProblemSetResponse:
+    return ProblemSetResponse(
         problem_set=f"{stored.name}@{stored.version}",
         closed=stored.closed,
-        problems=count,
+        problems=problems,
         created_at=stored.created_at,
     )
-    return answer, new
 
 
 def record_problems(

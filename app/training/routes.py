@@ -2,30 +2,61 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import TypeAdapter
 
-from app.auth.security import Writer
+from app.auth.security import Reader, Writer
 from app.body import JsonBytes, documented, parse
 from app.db import SessionDep
 from app.idempotency import ONCE, KeepingRoute
 from app.ingest.schemas import Name
-from app.training import examples, service
-from app.training.schemas import Logged, NewGroups, NewMetrics
+from app.paging import each_parameter_once
+from app.training import examples, log, service
+from app.training.schemas import (
+    GroupsQuery,
+    GroupsResponse,
+    Logged,
+    MetricsQuery,
+    MetricsResponse,
+    NewGroups,
+    NewMetrics,
+)
 
-router = APIRouter(prefix="/v1/runs", tags=["training"], route_class=KeepingRoute)
+router = APIRouter(
+    prefix="/v1/runs", tags=["training"], route_class=KeepingRoute, dependencies=[Depends(each_parameter_once)]
+)
 
 NEW_GROUPS: Final = TypeAdapter(NewGroups)
 NEW_METRICS: Final = TypeAdapter(NewMetrics)
-ANSWERS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"application/json": {"example": examples.LOGGED}}}}
 
 RunName = Annotated[Name, Path()]
+
+
+def _answers(example: examples.Example) -> dict[int | str, dict[str, Any]]:
+    """What a route says of its answer: an example of it."""
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
+@router.get("/{run}/groups", summary="Logged groups", responses=_answers(examples.GROUPS))
+def list_groups(
+    run: RunName, query: Annotated[GroupsQuery, Query()], caller: Reader, session: SessionDep
+) -> GroupsResponse:
+    """By segment, step and `group_index`. A page of long texts is of fewer groups than the limit, about 25 MiB."""
+    return log.list_groups(session, caller.project_id, run, query)
+
+
+@router.get("/{run}/metrics", summary="Logged metrics", responses=_answers(examples.METRICS))
+def list_metrics(
+    run: RunName, query: Annotated[MetricsQuery, Query()], caller: Reader, session: SessionDep
+) -> MetricsResponse:
+    """By segment, name and step."""
+    return log.list_metrics(session, caller.project_id, run, query)
 
 
 @router.post(
     "/{run}/groups",
     summary="Log groups",
-    responses=ANSWERS,
+    responses=_answers(examples.LOGGED),
     openapi_extra=documented(NEW_GROUPS),
     dependencies=[ONCE],
 )
@@ -42,7 +73,7 @@ def record_groups(run: RunName, caller: Writer, body: JsonBytes, session: Sessio
 @router.post(
     "/{run}/metrics",
     summary="Log metrics",
-    responses=ANSWERS,
+    responses=_answers(examples.LOGGED),
     openapi_extra=documented(NEW_METRICS),
     dependencies=[ONCE],
 )

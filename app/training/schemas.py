@@ -2,19 +2,26 @@
 
 import math
 import sys
-from typing import Annotated, Final, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from app.ingest.schemas import Int4, Name
 from app.ingest.verdicts import ProblemName
+from app.models import Metric, TrainingGroup
+from app.paging import PageQuery, WholeNumber, written
 from app.training import examples
 from app.transforms.schemas import Attempts, Completions, Segment, Step, weights_of
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 MOST_ROWS: Final = 10_000
+LongNumber = written(r"[0-9]{1,19}", int, "a whole number, written in digits")
 NOT_FINITE: Final = ("NaN", "Infinity", "-Infinity")
 
+MetricName = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", examples=["train/loss"])
+]
 Numbers = Annotated[list[float | None], Field(fail_fast=True)]
 
 
@@ -78,9 +85,7 @@ class NewMetric(BaseModel):
 
     step: Step
     segment: Segment = None
-    name: Annotated[
-        str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", examples=["train/loss"])
-    ]
+    name: MetricName
     value: Annotated[
         float,
         PlainValidator(_metric_value),
@@ -107,3 +112,86 @@ class Logged(BaseModel):
         "are no such rows",
         examples=[0],
     )
+
+
+class LogQuery(PageQuery):
+    """Which part of what a run has logged."""
+
+    segment: Annotated[int | None, WholeNumber, Field(ge=0, le=2**31 - 1, description="Only of this segment")] = None
+    step: Annotated[int | None, LongNumber, Field(ge=0, le=2**63 - 1, description="Only of this step")] = None
+
+
+class GroupsQuery(LogQuery):
+    """Which groups."""
+
+
+class MetricsQuery(LogQuery):
+    """Which metrics."""
+
+    name: Annotated[MetricName | None, Field(description="Only of this name")] = None
+
+
+class StoredGroup(BaseModel):
+    """A group as it is stored."""
+
+    segment: int
+    step: int
+    group_index: int
+    problem: str
+    rewards: list[float | None] = Field(description="null = missing")
+    credits: list[float | None]
+    completions: list[str] | None = Field(description="Their texts; null where they were not sent")
+    k: int | dict[str, float] = Field(description="Attempts, or the weight of each of several")
+    transform: str
+    scale: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: TrainingGroup) -> Self:
+        """The answer for a row."""
+        weights = {int(k): float(weight) for k, weight in row.k.items()}
+        alone = next(iter(weights)) if list(weights.values()) == [1.0] else None
+        return cls(
+            segment=row.segment,
+            step=row.step,
+            group_index=row.group_index,
+            problem=row.problem,
+            rewards=row.rewards,
+            credits=row.credits,
+            completions=row.completions,
+            k=alone or {str(k): weights[k] for k in sorted(weights)},
+            transform=row.transform,
+            scale=row.scale,
+            created_at=row.created_at,
+        )
+
+
+class GroupsResponse(BaseModel):
+    """A page of the groups of a run."""
+
+    groups: list[StoredGroup] = Field(description="By segment, step and `group_index`")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null at the end")
+
+
+class StoredMetric(BaseModel):
+    """A metric as it is stored."""
+
+    segment: int
+    step: int
+    name: str
+    value: float | Literal["NaN", "Infinity", "-Infinity"] = Field(description="As a word where JSON has no number")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Metric) -> Self:
+        """The answer for a row."""
+        words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+        value: Any = "NaN" if math.isnan(row.value) else words.get(row.value, row.value)
+        return cls(segment=row.segment, step=row.step, name=row.name, value=value, created_at=row.created_at)
+
+
+class MetricsResponse(BaseModel):
+    """A page of the metrics of a run."""
+
+    metrics: list[StoredMetric] = Field(description="By segment, name and step")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null at the end")

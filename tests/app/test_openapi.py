@@ -21,6 +21,8 @@ WITHOUT_SCOPE = {"/healthz", "/readyz"}
 CALLS = {
     "POST /v1/transforms": "read",
     "POST /v1/estimates": "read",
+    "GET /v1/problem-sets": "read",
+    "GET /v1/problem-sets/{problem_set}": "read",
     "PUT /v1/problem-sets/{problem_set}": "write",
     "POST /v1/problem-sets/{problem_set}/problems": "write",
     "GET /v1/problem-sets/{problem_set}/problems": "read",
@@ -38,6 +40,8 @@ CALLS = {
     "PATCH /v1/runs/{run}": "write",
     "DELETE /v1/runs/{run}": "admin",
     "GET /v1/runs/{run}/curves": "read",
+    "GET /v1/runs/{run}/groups": "read",
+    "GET /v1/runs/{run}/metrics": "read",
     "POST /v1/runs/{run}/groups": "write",
     "POST /v1/runs/{run}/metrics": "write",
 }

@@ -51,6 +51,24 @@ def test_a_set_is_made_open_and_closed(client: httpx.Client) -> None:
     assert put(client, closed=False).json() == closed.json() | {"closed": False}
 
 
+def test_sets_are_listed_and_read_one_by_one(client: httpx.Client) -> None:
+    names = ["a@1", "a@10", "a@2", "b.c@1"]
+    for name in reversed(names):
+        put(client, f"/v1/problem-sets/{name}", closed=name == "a@2").raise_for_status()
+    client.post("/v1/problem-sets/b.c/problems", json={"problems": [FIRST]}).raise_for_status()
+    pages = list(every_page(client, "/v1/problem-sets", limit=2))
+    assert [len(page["problem_sets"]) for page in pages] == [2, 2]
+    found = [each for page in pages for each in page["problem_sets"]]
+    assert [(each["problem_set"], each["closed"], each["problems"]) for each in found] == [
+        (name, name == "a@2", int(name == "b.c@1")) for name in names
+    ]
+    assert client.get("/v1/problem-sets/b.c").raise_for_status().json() == found[-1]
+    assert client.get("/v1/problem-sets/a@2").raise_for_status().json() == found[2]
+    assert_refused(client.get("/v1/problem-sets/a"), 422, "ambiguous-problem-set")
+    assert_refused(client.get("/v1/problem-sets/nobodys"), 404, "not-found")
+    assert_refused(client.get("/v1/problem-sets?cursor=W10"), 422, "invalid-request")
+
+
 def test_a_bare_name_is_the_only_version(client: httpx.Client) -> None:
     assert put(client, f"{SET}@2").json()["problem_set"] == "cruxeval-output@2"
     assert put(client).json()["problem_set"] == "cruxeval-output@2"

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.estimates.curves import EvaluationCurve
 from app.estimates.errors import NoVerdict
 from app.estimates.runs import EvaluationOutcome, runs_with_latest
+from app.estimates.schemas import RunsQuery
 from app.models import Project, Run
-from app.paging import PageQuery
 from pkpo.curves import PassAtKCurve
 from tests.app.evaluations import Verdict, assert_refused, create_evaluation, curve, every_page, record
 
@@ -137,7 +137,7 @@ def test_the_latest_evaluation_of_each_run_comes_with_its_curve(client: httpx.Cl
     session.add(Run(project_id=project_id(session), name="no-checkpoint"))
     session.commit()
 
-    listed = runs_with_latest(session, project_id(session), PageQuery()).items
+    listed = runs_with_latest(session, project_id(session), RunsQuery()).items
     assert [each.run.run for each in listed] == ["no-checkpoint", "not-yet-graded", "scored", "countdown-k8"]
     latest = [each.latest for each in listed]
     assert latest[0] is None
@@ -160,7 +160,7 @@ def test_more_runs_take_no_more_queries(client: httpx.Client, session: Session) 
         executed: list[str] = []
         engine = session.get_bind()
         event.listen(engine, "before_cursor_execute", lambda *call: executed.append(call[2]))
-        runs_with_latest(session, owner, PageQuery())
+        runs_with_latest(session, owner, RunsQuery())
         return len(executed)
 
     owner = project_id(session)
@@ -182,3 +182,21 @@ def test_runs_of_another_project_are_not_seen(client: httpx.Client, session: Ses
     session.commit()
     assert names(client.get("/v1/runs")) == []
     assert_refused(client.get("/v1/runs/theirs"), 404, "not-found")
+
+
+def test_archived_runs_are_listed_where_they_are_asked_for(client: httpx.Client) -> None:
+    for name in ("first", "second", "third"):
+        create_evaluation(client, run=name)
+    client.patch("/v1/runs/second", json={"archived": True}).raise_for_status()
+
+    def listed(query: str) -> list[str]:
+        return [each["run"] for each in client.get(f"/v1/runs{query}").raise_for_status().json()["runs"]]
+
+    assert listed("") == listed("?archived=false") == ["third", "first"]
+    assert listed("?archived=true") == ["second"]
+    assert listed("?archived=all") == ["third", "second", "first"]
+    assert [each["run"] for page in every_page(client, "/v1/runs", limit=1) for each in page["runs"]] == listed("")
+    home = client.get("/").text
+    assert "/runs/first" in home
+    assert "/runs/second" not in home
+    assert_refused(client.get("/v1/runs?archived=yes"), 422, "invalid-request")

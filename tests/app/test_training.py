@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.auth.service import create_key
 from app.models import Metric, TrainingGroup
 from pkpo.transforms import transform
+from tests.app.evaluations import every_page
 from tests.app.ingesting import JSON, assert_refused, pointers
 
 RUN = "qwen-gsm8k"
@@ -309,3 +310,54 @@ def test_the_same_step_sent_at_once_is_stored_once(client: httpx.Client, session
     answers = at_once(8, lambda _: post_transform(client))
     assert sorted(answer.json()["recorded"]["accepted"] for answer in answers) == [0] * 7 + [2]
     assert len(stored_groups(session)) == 2
+
+
+def test_groups_are_read_back_as_they_were_logged(client: httpx.Client) -> None:
+    weighted = group(problem="gsm8k-230", k={"8": 0.25, "1": 0.5}, completions=["a", "b", "c"])
+    post_groups(client, group(), weighted, group(step=121, segment=2)).raise_for_status()
+    post_groups(client, group(rewards=[0, 0, None], segment=1)).raise_for_status()
+    path = f"/v1/runs/{RUN}/groups"
+    found = [each for page in every_page(client, path, limit=1) for each in page["groups"]]
+    places = [(each["segment"], each["step"], each["group_index"]) for each in found]
+    assert places == [(1, 120, 0), (2, 120, 0), (2, 120, 1), (2, 121, 0)]
+    assert found[1] == found[1] | group(completions=None)
+    assert found[2] == found[2] | weighted
+    for query, expected in (("segment=1", places[:1]), ("step=121", places[3:]), ("segment=1&step=121", [])):
+        listed = client.get(f"{path}?{query}").raise_for_status().json()["groups"]
+        assert [(each["segment"], each["step"], each["group_index"]) for each in listed] == expected
+
+
+def test_a_page_of_groups_ends_before_its_texts_are_more_than_a_request_may_hold(client: httpx.Client) -> None:
+    for i, mebibytes in enumerate((12, 12, 24, 1)):
+        long = group(group_index=i, completions=["€" * (mebibytes * 1024 * 1024 // 3), "", ""])
+        post_groups(client, long).raise_for_status()
+    pages = list(every_page(client, f"/v1/runs/{RUN}/groups", limit=1000))
+    assert [[each["group_index"] for each in page["groups"]] for page in pages] == [[0, 1], [2], [3]]
+
+
+def test_metrics_are_read_back_as_they_were_logged(client: httpx.Client) -> None:
+    values = [0.25, "NaN", "Infinity", "-Infinity", 1e308]
+    named = [{"step": step, "name": "train/kl", "value": value} for step, value in enumerate(values)]
+    post_metrics(client, *(each | {"segment": 3} for each in reversed(named)), loss(1.5, segment=3)).raise_for_status()
+    post_metrics(client, loss(0.5, segment=4)).raise_for_status()
+    path = f"/v1/runs/{RUN}/metrics"
+    found = [each for page in every_page(client, path, limit=2) for each in page["metrics"]]
+    kl = [(3, "train/kl", step, value) for step, value in enumerate(values)]
+    assert [(each["segment"], each["name"], each["step"], each["value"]) for each in found] == [
+        *kl,
+        (3, "train/loss", 120, 1.5),
+        (4, "train/loss", 120, 0.5),
+    ]
+    named_loss = client.get(path, params={"name": "train/loss", "segment": 3}).raise_for_status().json()["metrics"]
+    assert [each["value"] for each in named_loss] == [1.5]
+    assert [each["value"] for each in client.get(f"{path}?step=3").json()["metrics"]] == ["-Infinity"]
+
+
+@pytest.mark.parametrize("kind", ["groups", "metrics"])
+@pytest.mark.parametrize(
+    "query", ["segment=-1", "segment=2147483648", "step=1.0", "step=9223372036854775808", "cursor=W10", "step=1&step=2"]
+)
+def test_a_log_is_asked_for_in_its_own_words(client: httpx.Client, kind: str, query: str) -> None:
+    post_metrics(client, loss(0.5)).raise_for_status()
+    assert_refused(client.get(f"/v1/runs/{RUN}/{kind}?{query}"), 422, "invalid-request")
+    assert_refused(client.get(f"/v1/runs/nobodys/{kind}"), 404, "not-found")
