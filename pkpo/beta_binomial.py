@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 class Tables(NamedTuple):
-    """What the likelihood needs of each data set, shape (R, J): how many problems have more than j = 0, 1, ... of each."""
+    """What the likelihood needs of R data sets, shape (R, J): how many problems have more than j = 0, 1, ... of it."""
 
     passes: Floats
     failures: Floats

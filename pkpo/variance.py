@@ -127,7 +127,7 @@ def _check(method: str, n: int, k: int, where: str) -> None:
 def _exact(n: int, p: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """The variance at one n for each p, shape (P,)."""
     j = np.arange(max(0, 2 * k - n), k + 1, dtype=np.float64)
-    shares = _overlap_shares(n, k, j)
+    shares = overlap_shares(n, k, j)
     with np.errstate(divide="ignore"):
         log_q = np.log1p(-p)
     # q^(2k-j) - q^(2k) as a product, for the difference would lose it; where q = 0 both are 0.
@@ -138,7 +138,7 @@ def _exact(n: int, p: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     return np.array(variances)
 
 
-def _overlap_shares(n: int, k: int, j: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlap_shares(n: int, k: int, j: NDArray[np.float64]) -> NDArray[np.float64]:
     """C(k, j) C(n-k, k-j) / C(n, k) at consecutive j: how often two k-subsets of n share j."""
     rise = np.square(k - j[:-1]) / ((j[:-1] + 1) * (n - 2 * k + j[:-1] + 1))
     peak = int(np.count_nonzero(rise >= 1))  # from the largest share outwards nothing overflows
