@@ -17,7 +17,7 @@ With Fractions the results are Fractions too, and err by no more than the method
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations_with_replacement, pairwise, product
+from itertools import combinations_with_replacement, pairwise
 from math import comb, factorial, lcm, prod
 from typing import Any, Generic, TypeVar
 
@@ -101,8 +101,10 @@ def categorical(
     groups = m**n if ordered else comb(n + m - 1, n)
     if groups * n > MOST_REWARDS:
         raise ValueError(f"n={n} completions of {m} categories are {groups} groups; at most {MOST_REWARDS // n} fit")
-    drawn = product(range(m), repeat=n) if ordered else combinations_with_replacement(range(m), n)
-    categories = np.array(list(drawn), dtype=np.int64)
+    if ordered:
+        categories = np.stack(np.unravel_index(np.arange(groups), (m,) * n), axis=1)
+    else:
+        categories = np.array(list(combinations_with_replacement(range(m), n)))
     credits = _credits(method, categories, rewards, exact)
     counts = np.stack([(categories == category).sum(axis=1) for category in range(m)], axis=1)
     weights = _weights(counts, chances, ordered, exact)

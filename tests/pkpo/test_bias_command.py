@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import runpy
 
 import pytest
 
@@ -8,6 +9,7 @@ from pkpo.baselines import BASELINES
 from pkpo.cli import main
 from pkpo.commands import bias
 from pkpo.transforms import TRANSFORMS
+from tests.documents import ROOT
 from tests.pkpo.commands import complaint
 
 
@@ -97,3 +99,8 @@ def test_the_examples_of_the_help_run(capsys: pytest.CaptureFixture[str]) -> Non
     for _, command, *arguments in lines:
         assert main([command, *arguments]) == 0
         assert len(capsys.readouterr().out.splitlines()) >= 3 or "--json" in arguments
+
+
+def test_the_table_of_the_page_is_what_its_script_computes() -> None:
+    script = runpy.run_path(str(ROOT / "docs/tables/bias.py"))
+    assert f"{script['START']}{script['table']()}{script['END']}" in (ROOT / "docs/bias.md").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pkpo
-from tests.documents import ROOT, examples
+from tests.documents import ADDRESS, ROOT, examples, run
 
 # Those of REST are run against a server, in tests/app.
 PAGES = sorted(
@@ -19,14 +19,16 @@ PAGES = sorted(
 def test_every_example_of_a_page_prints_what_it_shows(page: str) -> None:
     names: dict[str, Any] = {"__name__": page}
     for example in examples(page):
-        assert example.language == "python"
+        if example.language == "sh":
+            example.assert_shown(run(["bash", "-euc"], example.code, ROOT, ADDRESS))  # nothing that needs a server
+            continue
         with redirect_stdout(StringIO()) as printed:
             exec(example.code, names)  # each block goes on from the ones above it
         example.assert_shown(printed.getvalue())
 
 
 def test_the_pages_have_examples() -> None:
-    assert all(len(list(examples(page))) >= 4 for page in ("docs/estimators.md", "docs/mathematics.md"))
+    assert all(len(list(examples(page))) >= 4 for page in PAGES)
 
 
 def test_every_function_that_computes_is_on_a_page() -> None:

@@ -1,0 +1,112 @@
+"""Draws baselines.png, bias.png and schedules.png of docs/images: `.venv/bin/python docs/images/training.py`.
+
+Every point is an exact expectation, or a schedule's own k: nothing is sampled.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+import pkpo
+from pkpo import oracle
+from pkpo.baselines import baseline
+from pkpo.commands.bias_table import factors
+from pkpo.plot import COLOURS
+from pkpo.schedules import from_spec, signal_k
+
+HERE = Path(__file__).parent
+SIZE = ViewportSize(width=900, height=520)
+N, K = 16, 4
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def weights() -> Lines:
+    """What each method multiplies the gradient of p with, over p, each line divided by its own mean."""
+    ps = np.linspace(0.01, 0.99, 99)
+    methods = {
+        "pass@4, sloo_minus_one": lambda g: pkpo.sloo_minus_one(g, K),
+        "pass@1, rloo": lambda g: baseline("rloo", g),
+        "GRPO": lambda g: baseline("grpo", g),
+        "Chen et al., k = 4": lambda g: baseline("chen", g, K),
+        "Pass@K-GRPO, K = 4": lambda g: baseline("pass_k_grpo", g, K),
+        "MaxRL": lambda g: baseline("maxrl", g),
+    }
+    means = {name: [oracle.bernoulli(method, N, p).mean for p in ps.tolist()] for name, method in methods.items()}
+    return {name: (ps.tolist(), [mean / np.mean(line) for mean in line]) for name, line in means.items()}
+
+
+def centring() -> Lines:
+    """The factor of what claims pass@k, over k, at p = .3."""
+    names = {
+        "sloo_minus_one": "sloo_minus_one",
+        "mean_centred_s": "s, centred",
+        "mean_centred_sloo_minus_one": "sloo_minus_one, centred",
+        "chen": "Chen et al.",
+        "pass_k_grpo": "Pass@K-GRPO",
+        "pass_k_grpo_without_std": "Pass@K-GRPO without std",
+    }
+    ks = list(range(1, N + 1))
+    return {
+        shown: (ks, [each.factor or 0.0 for each in factors([name], [N], ks, [0.3])]) for name, shown in names.items()
+    }
+
+
+def schedules() -> Lines:
+    """k over the steps of a run."""
+    steps = list(range(0, 2001, 10))
+    ramp = {"from": 8, "to": 1, "over": 1500}
+    specs: dict[str, dict[str, Any]] = {
+        "step": {"schedule": "step", "from": 8, "to": 1, "at": 1500},
+        **{name: {"schedule": name, **ramp} for name in ("linear", "cosine", "exponential")},
+    }
+    found: dict[str, tuple[Sequence[float], Sequence[float]]] = {}
+    for name, spec in specs.items():
+        schedule = from_spec(spec)
+        ks = [schedule.k({"step": step}) for step in steps]
+        found[name] = (steps, [k for k in ks if not isinstance(k, dict)])
+    p = np.clip(np.array(steps) / 2000, 0.0, 1.0)
+    found["signal, if p grows by .05 in 100 steps"] = (steps, signal_k(p, 1, 8).tolist())
+    return found
+
+
+def draw(browser: Browser, name: str, lines: Lines, x: str, y: str, **axis: Any) -> None:
+    """One figure, as a picture of that name beside this file."""
+    figure = go.Figure(
+        [
+            go.Scatter(x=xs, y=ys, name=shown, mode="lines", line={"color": colour, "width": 2.5})
+            for colour, (shown, (xs, ys)) in zip(COLOURS, lines.items(), strict=False)
+        ]
+    )
+    figure.update_layout(
+        template="plotly_white",
+        margin={"t": 20, "r": 20},
+        font={"size": 15},
+        legend={"orientation": "h", "y": -0.18},
+        xaxis={"title": {"text": x}},
+        yaxis={"title": {"text": y}, "rangemode": "tozero", **axis},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "figure.html")
+        figure.write_html(file, include_plotlyjs=True, config={"staticPlot": True})
+        page = browser.new_page(viewport=SIZE, device_scale_factor=2)
+        page.goto(file.as_uri(), wait_until="networkidle")
+        page.screenshot(path=HERE / f"{name}.png")
+
+
+def main() -> None:
+    """Draw the three figures."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        draw(browser, "baselines", weights(), "p, the chance that a completion passes", "weight of a problem, mean 1")
+        draw(browser, "bias", centring(), f"k, of n = {N}", "E[gradient estimate] / gradient of pass@k", range=[0, 3])
+        draw(browser, "schedules", schedules(), "step", "k")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
