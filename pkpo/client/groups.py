@@ -15,7 +15,8 @@ from pkpo.transforms import Scale, smallest_n, transform, unit_rms
 
 Short = Literal["error", "zero"]
 K = int | Mapping[int, float]
-Rewards = ArrayLike | Sequence[Sequence[float | None]]
+# Lists in which numbers and None are mixed have no narrower type that a checker would find by itself.
+Rewards = ArrayLike | Sequence[object]
 
 NAME = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -41,8 +42,9 @@ class Groups:
             rewards = rewards.detach().cpu().double().numpy()
         if not isinstance(rewards, list | tuple):
             given = np.asarray(rewards)
-            return cls._of(np.atleast_2d(given), [given.shape[-1] if given.ndim else 0] * len(given), given.ndim == 1)
-        if alone := not any(isinstance(group, list | tuple | np.ndarray) for group in rewards):
+            rows = given[None] if given.ndim == 1 else given
+            return cls._of(rows, [rows.shape[-1]] * len(rows) if rows.ndim else [], given.ndim == 1)
+        if alone := not any(isinstance(group, list | tuple) or getattr(group, "ndim", 0) for group in rewards):
             rewards = [rewards]
         try:
             sizes = [len(group) for group in rewards]

@@ -1,14 +1,17 @@
 """What a training loop logs, on its way to the server without the loop waiting for anything.
 
-The loop puts an entry into a queue. One thread writes it to the spool, another sends what is there, in order. So what a
-killed process loses is what it put into the queue in its last milliseconds; the rest `pkpo sync` sends.
+The loop puts an entry into a queue. One thread writes it to a file of the spool, one tells the disk to keep the file,
+one sends the files, in order. So what a killed process loses is what it put into the queue in its last milliseconds,
+and a crash of the machine what the disk had not kept yet; the rest `pkpo sync` sends.
 """
 
+import atexit
 import logging
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +26,7 @@ from pkpo.client.spool import Folder, Request
 
 logger = logging.getLogger("pkpo.client")
 
+ATEXIT_SECONDS = 5.0
 QUEUED = 1_000  # entries in memory; more only gather while the disk hangs
 
 
@@ -71,9 +75,13 @@ class Log:
         self._closing = False
         self._give_up = float("inf")
         self._warned: set[str] = set()
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._write, self._send)]
+        self._unsynced: list[Path] = []
+        work = (self._write, self._sync, self._send)
+        self._running = len(work)
+        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in work]
         for thread in self._threads:
             thread.start()
+        _open.add(self)
 
     def put(self, entry: Entry) -> None:
         """Take the entry; never waits."""
@@ -99,30 +107,39 @@ class Log:
 
     def close(self, timeout: float) -> None:
         """Try to send all, for `timeout` seconds at most, then say what is left where."""
+        _open.discard(self)
         give_up = time.monotonic() + timeout
         with self._changed:
             self._closing, self._retry_at, self._give_up = True, 0.0, give_up
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(max(give_up - time.monotonic(), 0.01))
-        if not any(thread.is_alive() for thread in self._threads):
-            self._folder.release()
         self._report()
 
-    def abandon(self) -> None:
-        """In a process forked off: what is here is the parent's."""
-        self._folder.forget()
+    def _written(self) -> bool:
+        """Whether no further file will come."""
+        return self._closing and not (self._queue or self._writing)
 
     def _idle(self) -> bool:
         return not (self._queue or self._writing or self._files)
 
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+                last = not self._running
+            if last:
+                self._folder.release()
+
     def _write(self) -> None:
-        """The thread from the queue to the disk."""
+        """The thread from the queue to files."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closing)
                 if not self._queue:
-                    self._changed.notify_all()
                     return
                 entry = self._queue.popleft()
                 self._writing = 1
@@ -145,11 +162,25 @@ class Log:
         file = self._folder.add(request)
         with self._changed:
             self._files.append((file, size))
+            self._unsynced.append(file)
             self._bytes += size
             self._changed.notify_all()
 
+    def _sync(self) -> None:
+        """The thread that has the disk keep the files: it may take long, and a killed process needs it not."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._unsynced or self._written())
+                files, self._unsynced = self._unsynced, []
+            if not files:
+                return
+            try:
+                self._folder.sync(files)
+            except OSError as error:
+                self._warn("disk", f"What this run logs may not outlive a crash of the machine: {error}")
+
     def _send(self) -> None:
-        """The thread from the disk to the server."""
+        """The thread from files to the server."""
         failures = 0
         while (file := self._next()) is not None:
             try:
@@ -181,8 +212,7 @@ class Log:
         with self._changed:
             while True:
                 now = time.monotonic()
-                last = self._closing and not self._queue and not self._writing
-                if now > self._give_up or (last and not self._files):
+                if now > self._give_up or (self._written() and not self._files):
                     return None
                 if self._files and now >= self._retry_at:
                     return self._files[0][0]
@@ -221,3 +251,25 @@ class Log:
             logger.error("%d requests of this run's log were refused by the server.", status.refused)
         if status.dropped:
             logger.error("%d requests of this run's log are LOST.", status.dropped)
+
+    def let_go(self) -> None:
+        """In a process forked off: the folder and its lock are the parent's."""
+        self._folder.forget()
+
+
+_open: set[Log] = set()  # its threads keep a log alive, when its client is gone too
+
+
+def _after_fork() -> None:
+    for log in _open:
+        log.let_go()
+    _open.clear()
+
+
+def _at_exit() -> None:
+    for log in list(_open):
+        log.close(ATEXIT_SECONDS)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

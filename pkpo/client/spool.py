@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -100,21 +100,30 @@ class Folder:
         return cls(path, lock)
 
     def add(self, request: Request) -> Path:
-        """Write the request, on disk when this returns."""
+        """Write the request to a file, which outlives this process from now on, and the machine after `sync`."""
         self._numbers += 1
         path = self.path / f"{self._numbers:010d}{RECORD}"
         part = path.with_suffix(".part")
         try:
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(request.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
             part.rename(path)
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        _sync_folder(self.path)
         return path
+
+    def sync(self, files: Iterable[Path]) -> None:
+        """Return when the disk has the files, of which some may be gone already."""
+        for path in (*files, self.path, self.path.parent):
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def requests(self) -> list[Path]:
         """The files of its requests, oldest first."""
@@ -160,11 +169,3 @@ def _locked(folder: Path) -> int | None:
         os.close(lock)
         raise
     return lock
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,6 +1,5 @@
 """What a training loop logs: never waited for, and kept on disk while the server is away."""
 
-import atexit
 import os
 import threading
 import weakref
@@ -30,16 +29,15 @@ from pkpo.client.log import Entry, Log, LogStatus
 from pkpo.client.service import Service
 from pkpo.transforms import Scale, weights_of
 
-ATEXIT_SECONDS = 5.0
-
 
 class TrainingCalls(Service):
     """The log of a training loop. Its first entry makes a folder in the spool: OSError where that cannot be."""
 
+    _log: Log | None
+
     def __init__(self, spool: Path, spool_limit: int) -> None:
         self._spool = spool
         self._spool_limit = spool_limit
-        self._log: Log | None = None
         self._start_anew()
         _logging.add(self)
 
@@ -129,12 +127,10 @@ class TrainingCalls(Service):
             return first
 
     def _start_anew(self) -> None:
-        """Also in a process forked off: the parent has the threads, and logs what is in its queue."""
+        """Without a log: in a process forked off the parent has it, with its threads."""
         self._lock = threading.Lock()
         self._places: dict[str, tuple[Mapping[str, int], int]] = {}
-        log, self._log = self._log, None
-        if log is not None:
-            log.abandon()
+        self._log = None
 
 
 _logging: "weakref.WeakSet[TrainingCalls]" = weakref.WeakSet()
@@ -145,10 +141,4 @@ def _after_fork() -> None:
         client._start_anew()
 
 
-def _at_exit() -> None:
-    for client in list(_logging):
-        client._close_log(ATEXIT_SECONDS)
-
-
 os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)
