@@ -24,7 +24,8 @@ PASSED, FAILED, BETWEEN = "var(--passed)", "var(--failed)", "var(--between)"
 # One colour and one mark for each k of a run's figure: no pair of both repeats before the thirteenth.
 LINES = ("var(--estimate)", "var(--second)", "var(--third)")
 MARKS = ("circle", "square", "diamond", "triangle-up")
-DASHES = ("solid", "dot", "dash", "dashdot")
+# By the word for it, for the text beside the figure.
+DASHES = {"solid": "solid", "dotted": "dot", "dashed": "dash", "dash-dotted": "dashdot"}
 
 BINS = 10  # of solve rates strictly between 0 and 1, where n differs between problems or is too large for a bar per c
 END_BAR = 0.07  # where the all-failed bar stands left of 0, and the all-passed bar right of 1
@@ -191,7 +192,7 @@ def _steps(checkpoints: Sequence[CheckpointCurve], k: int | None, place: int, sa
         y=[point.value for _, point in found],
         # pass@16 here and pass@2 there are not one quantity over time: the points stand alone.
         mode="lines+markers" if len({point.k for _, point in found}) < 2 else "markers",
-        line={"color": colour, "width": 2, "dash": DASHES[sampling % len(DASHES)]},
+        line={"color": colour, "width": 2, "dash": list(DASHES.values())[sampling % len(DASHES)]},
         marker={"color": colour, "size": 7, "symbol": MARKS[place % len(MARKS)]},
         error_y={"type": "data", "symmetric": False, "color": colour, "thickness": 1, "width": 4} | bars,
         cliponaxis=False,

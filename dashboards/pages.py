@@ -205,6 +205,8 @@ class EvaluationPage:
     """None where no verifier is in use, so that there is nothing to say of any problem."""
     further_ks: tuple[int, ...] = ()
     """The k that the reader asked for beside the usual ones."""
+    refused_ks: tuple[int, ...] = ()
+    """Those asked for in vain, the largest being larger than n."""
     run_url: str = "/"
     earlier: Neighbour | None = None
     later: Neighbour | None = None

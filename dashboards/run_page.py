@@ -1,10 +1,11 @@
 """A run: the metric over its checkpoints, a line for each k, and the checkpoints with their numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import cycle
 
-from dashboards.figures import CheckpointCurve, run_figure
+from dashboards.figures import DASHES, CheckpointCurve, run_figure
 from dashboards.pages import MissingPolicy, rendered, setting, with_query
 from pkpo.curves import PassAtKCurve
 
@@ -81,18 +82,22 @@ def render_run(page: RunPage) -> str:
     metric = curves[-1][1].metric if curves else None
     samplings = _samplings(page.rows)
     drawn = [
-        CheckpointCurve(row.step, curve, samplings.index(_written(row)) if samplings else 0)
+        CheckpointCurve(row.step, curve, list(samplings).index(_written(row)) if samplings else 0)
         for row, curve in curves
         if curve.metric == metric
     ]
+    largest_n = max((each.curve.n_min for each in drawn), default=0)
+    lines = [k for k in _distinct(page.ks, drawn) if k is None or k <= largest_n]
     return rendered(
         "run.html",
         page=page,
-        figure=run_figure(drawn, _distinct(page.ks, drawn)) if drawn else None,
+        figure=run_figure(drawn, lines) if drawn and lines else None,
+        beyond=[k for k in page.further_ks if drawn and k > largest_n],
+        largest_n=largest_n,
         metric=metric or "pass_at_k",
         level=curves[-1][1].level if curves else None,
         some_missing=any(isinstance(row.outcome, str) for row in page.rows),
-        separate=bool(samplings),
+        samplings=list(zip(cycle(DASHES), _differing(list(samplings.values())), strict=False)),
     )
 
 
@@ -100,14 +105,21 @@ def _written(row: CheckpointRow) -> str:
     return setting(row.sampling)
 
 
-def _samplings(rows: tuple[CheckpointRow, ...]) -> list[str]:
-    """The samplings, where a step has several and so no one line can go through all; else none.
+def _samplings(rows: tuple[CheckpointRow, ...]) -> dict[str, Mapping[str, object]]:
+    """The samplings as they are written, where a step has several and so no one line can go through all; else none.
 
     A sampling that differs at every step, by its seed for instance, is one line.
     """
     if len({row.step for row in rows}) == len(rows):
-        return []
-    return sorted({_written(row) for row in rows})
+        return {}
+    return dict(sorted({_written(row): row.sampling for row in rows}.items()))
+
+
+def _differing(samplings: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Of each sampling the settings that are not the same in all."""
+    first = samplings[0] if samplings else {}
+    same = {name for name in first if all(name in each and each[name] == first[name] for each in samplings)}
+    return [{name: value for name, value in each.items() if name not in same} for each in samplings]
 
 
 def _distinct(ks: tuple[int | None, ...], drawn: list[CheckpointCurve]) -> list[int | None]:

@@ -31,7 +31,9 @@ def html(page: str, status: int = 200) -> HTMLResponse:
 def page_of_problem(request: Request, problem: Mapping[str, Any]) -> Response | None:
     """A problem as a page, where a browser asks for what people read; else None."""
     path: str = request.scope["path"]
-    if path.startswith(FOR_PROGRAMS) or "text/html" not in request.headers.get("accept", ""):
+    # A part of a page is asked for by htmx, which accepts everything and says who it is.
+    wants_html = "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
+    if path.startswith(FOR_PROGRAMS) or not wants_html:
         return None
     detail = NO_KEY if problem["type"] == NoKey.type else problem["detail"]
     errors = tuple((each["pointer"], each["code"]) for each in problem.get("errors", ()))

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.estimates import problems, run_queries
+from app.estimates.errors import KExceedsN
 from app.estimates.overview import Graded, Overview, overview
 from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
@@ -25,6 +26,9 @@ def evaluation_page(
     """The evaluation as the query wants it seen."""
     described = read_evaluation(session, project_id, evaluation_id)
     found = overview(session, project_id, evaluation_id, query.verifier, query.missing, query.k)
+    too_large = isinstance(found.outcome, KExceedsN)
+    if too_large:  # the page as it is without them, for the reader to choose others
+        found = overview(session, project_id, evaluation_id, query.verifier, query.missing)
     earlier, later = run_queries.neighbours(session, found.evaluation)
     url = f"/evaluations/{evaluation_id}"
     return EvaluationPage(
@@ -46,7 +50,8 @@ def evaluation_page(
         bias=bias(found.outcome, found.evaluation),
         solved=_solved(found.graded) if found.graded else None,
         problems=_problems(session, found, found.graded, query) if found.graded else None,
-        further_ks=tuple(query.k),
+        further_ks=() if too_large else tuple(query.k),
+        refused_ks=tuple(query.k) if too_large else (),
         run_url=run_url(described.run),
         earlier=_neighbour(earlier),
         later=_neighbour(later),

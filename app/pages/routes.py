@@ -72,7 +72,7 @@ def evaluation(
 ) -> Response:
     """The curve, solve rates and problems of an evaluation."""
     page = evaluation_page(session, caller.project_id, evaluation_id, query, server_address(request))
-    return html(render_evaluation(page))
+    return html(render_evaluation(page), 422 if page.refused_ks else 200)
 
 
 @router.get("/evaluations/{evaluation_id:uuid}/problem")

@@ -1,4 +1,4 @@
-"""Sixty hostile texts in a real Chromium, wherever a page shows what somebody else chose: shown as they are, no more."""
+"""Sixty hostile texts in a real Chromium, wherever a page shows what somebody else chose: shown as they are."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode

@@ -122,7 +122,7 @@ def test_further_k_are_shown_beside_the_usual_ones(client: httpx.Client) -> None
         assert str(point["value"]) in shown.values("title")
     rows = table(client, next(iter(addresses(shown, f"{address}/curve.csv"))))
     assert [row["k"] for row in rows] == ["1", "2", "3", "4", "5", "8", "10"]
-    assert "up to 10" in page(client, f"{address}?k=11", 422).text
+    assert "pass@11 needs 11 completions of each problem; n is 10." in page(client, f"{address}?k=11", 422).text
 
 
 def test_the_curves_file_has_every_digit_and_all_that_a_point_needs(client: httpx.Client) -> None:
