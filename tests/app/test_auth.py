@@ -76,6 +76,19 @@ def test_a_key_does_only_what_its_scopes_say(session: Session, client: httpx.Cli
     assert client.get("/v1/runs", headers=writer).status_code == 403
 
 
+def test_a_transform_needs_the_scope_read_as_its_document_says(session: Session, client: httpx.Client) -> None:
+    groups = {"rewards": [[1, 0]], "k": 1}
+    reader = {"Authorization": f"Bearer {key(session, 'reader', 'read')}"}
+    writer = {"Authorization": f"Bearer {key(session, 'writer', 'write')}"}
+    assert client.post("/v1/transforms", json=groups, headers=reader).status_code == 200
+    assert client.post("/v1/transforms", json=groups, headers=writer).json()["type"] == "forbidden"
+    assert (
+        client.post("/v1/transforms", content=b"", headers={"Authorization": "Bearer pkpo_unknown"}).status_code == 401
+    )
+    documented = client.get("/openapi.json").json()["paths"]["/v1/transforms"]["post"]
+    assert documented["security"] == [{"HTTPBearer": ["read"]}]
+
+
 def test_an_expired_key_is_no_key(session: Session, status_with: Read) -> None:
     key(session, "current", "read")
     assert status_with(key(session, "old", "read", expires_at=datetime.now(UTC) - timedelta(seconds=1))) == 401

@@ -134,7 +134,13 @@ def test_what_is_no_number_is_refused_where_it_stands(client: httpx.Client) -> N
     assert pointers(answer) == ["/rewards/0/2", "/rewards/2/1", "/rewards/2/2"]
 
 
-@pytest.mark.parametrize("rewards", ["[]", "null", "4", '"[[1]]"', "{}", "[1, 0]", "[[1], null]", '[[1], "1"]'])
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        *("[]", "null", "4", '"[[1]]"', "{}", "[1, 0]", "[[1], null]", "[null, [1]]"),
+        *('[[1], "1"]', '[[1], {"1": 1}]', '["1"]', '[{"1": 1}]', '[[], ""]', '["", []]', "[[], {}]"),
+    ],
+)
 def test_rewards_are_a_list_of_lists(client: httpx.Client, rewards: str) -> None:
     answer = post_text(client, f'{{"rewards": {rewards}, "k": 1}}')
     assert_refused(answer, 422, "invalid-request")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 import pkpo
 from pkpo import TRANSFORMS, multi_k, transform
 from pkpo.credits import BLOCK
+from pkpo.estimators import max_at_ks
+from pkpo.transforms import transform_and_max_at_k
 from pkpo.weights import LIFT, ByteCache, order_weights
 from tests.pkpo import exact
 
@@ -129,6 +131,16 @@ def test_rows_of_a_batch_do_not_know_of_each_other(name: str, n: int) -> None:
     credits = transform(name, g, 2)
     for row in (0, BLOCK // n - 1, BLOCK // n, rows - 1):
         assert credits[row].tolist() == transform(name, g[row], 2).tolist()
+
+
+@named
+@pytest.mark.parametrize("n", [5, 24, 25])
+def test_one_sort_gives_the_credits_and_the_estimates_of_two(name: str, n: int) -> None:
+    g = np.random.default_rng(n).normal(size=(BLOCK // n + 2, n))
+    weights = {1: 0.5, 4: 2.0}
+    credits, best = transform_and_max_at_k(name, g, weights, n)
+    assert credits.tolist() == transform(name, g, weights, scale="mean").tolist()
+    assert best.tolist() == (max_at_ks(g, [1, 4]) @ [0.5, 2.0]).tolist()
 
 
 def test_the_cache_keeps_what_was_used_last_within_its_bytes() -> None:
