@@ -43,6 +43,7 @@ formats, recognised by content, gzipped or not:
   wide                one problem a line, its verdicts in a list: problem, rewards (as [1, 0.5, null]) or passed
                       (as [true, false]); JSON Lines, or CSV with JSON in the cell
   counts              one problem a line: problem, n, c (c of n completions passed); JSON Lines or CSV
+What is read as JSON Lines may as well be Parquet, which needs `pip install 'pkpo[parquet]'`.
 
 missing verdicts (null, an empty cell, or status infrastructure_error) are not failures. --missing says what they are:
   error  no curve, but how many there are (the default)
