@@ -1,7 +1,9 @@
 """Who may import whom, as the folders promise it, and the sizes that keep files readable."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from sys import stdlib_module_names
 
@@ -66,6 +68,17 @@ def test_workers_call_services_never_routes() -> None:
             if name.split(".")[0] == "app":
                 assert any(name.startswith(part) for part in WORKERS_MAY_USE), f"{path} imports {name}"
                 assert "routes" not in name, f"{path} imports {name}"
+
+
+def test_no_two_parts_of_the_service_need_each_other() -> None:
+    """A part is a folder of `app`, or a module beside them."""
+    needs: dict[str, set[str]] = defaultdict(set)
+    for path in modules("app"):
+        part = path.relative_to(ROOT / "app").parts[0].removesuffix(".py")
+        found = (name.split(".") for name in imports(path))
+        needs[part] |= {other for top, other, *_ in (name for name in found if len(name) > 1) if top == "app"} - {part}
+    assert needs["estimates"] >= {"ingest", "paging"}
+    TopologicalSorter(needs).prepare()  # CycleError names the parts
 
 
 @pytest.mark.parametrize("folder", ["app", "dashboards", "migrations"])

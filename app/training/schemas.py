@@ -12,7 +12,7 @@ from app.ingest.verdicts import ProblemName
 from app.models import Metric, TrainingGroup
 from app.paging import PageQuery, WholeNumber, written
 from app.training import examples
-from app.transforms.schemas import Attempts, Completions, Segment, Step, weights_of
+from app.training.fields import Attempts, Completions, Segment, Step, weights_of
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 MOST_ROWS: Final = 10_000

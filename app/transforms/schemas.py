@@ -1,70 +1,16 @@
 """What POST /v1/transforms takes and gives. The rewards themselves are read in app.transforms.wire."""
 
-import re
-import sys
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.body import documented
-from app.ingest.canonical import Text
-from app.ingest.schemas import Int4, Name
+from app.ingest.schemas import Name
 from app.ingest.verdicts import ProblemName
+from app.training.fields import Attempts, Completions, Segment, Step, weights_of
 from app.transforms.wire import MOST_REWARDS
 
 TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin"]
-K_RULE = f"an integer from 1 to {MOST_REWARDS}"
-# Reading millions would take seconds, and no request can have work for so many: each k needs as many rewards.
-MOST_WEIGHTS = 4096
-
-
-def _attempts(value: object) -> int | dict[int, float]:
-    """k, or the weight of each of several."""
-    if isinstance(value, dict):
-        return _weights(value)
-    if type(value) is not int or not 1 <= value <= MOST_REWARDS:
-        raise ValueError(f'k is {K_RULE}, or weights such as {{"1": 0.5, "8": 0.5}}')
-    return value
-
-
-def _weights(value: dict[str, object]) -> dict[int, float]:
-    if not value:
-        raise ValueError("weights need at least one k")
-    if len(value) > MOST_WEIGHTS:
-        raise ValueError(f"weights take at most {MOST_WEIGHTS} k")
-    weights: dict[int, float] = {}
-    for k, weight in value.items():
-        if not re.fullmatch("[1-9][0-9]{0,6}", k) or int(k) > MOST_REWARDS:
-            raise ValueError(f"each name among the weights is a k, {K_RULE}")
-        if type(weight) not in (int, float) or not abs(weight) <= sys.float_info.max:  # type: ignore[arg-type]
-            raise ValueError("each weight is a finite number")
-        weights[int(k)] = float(weight)  # type: ignore[arg-type]  # the line above says it is a number
-    return weights
-
-
-def weights_of(attempts: int | dict[int, float]) -> dict[int, float]:
-    """The weight of each k; 1 for a k alone."""
-    return {attempts: 1.0} if isinstance(attempts, int) else attempts
-
-
-Attempts = Annotated[
-    int | dict[int, float],
-    PlainValidator(_attempts),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MOST_REWARDS},
-                {
-                    "type": "object",
-                    "minProperties": 1,
-                    "maxProperties": MOST_WEIGHTS,
-                    "propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"},
-                    "additionalProperties": {"type": "number"},
-                },
-            ]
-        }
-    ),
-]
 
 
 class TransformOptions(BaseModel):
@@ -94,15 +40,6 @@ class TransformOptions(BaseModel):
         return weights_of(self.k)
 
 
-Step = Annotated[int, Field(ge=0, le=2**63 - 1, description="The training step")]
-Segment = Annotated[
-    Int4 | None,
-    Field(
-        description="Which life of the run: a resumed run logs steps again in a new one. By default its latest, and "
-        "the next one where that has another content in the same place"
-    ),
-]
-Completions = Annotated[list[Text], Field(fail_fast=True)]
 MOST_GROUPS: Final = 10_000  # in a request that stores them
 
 

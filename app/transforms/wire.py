@@ -16,10 +16,11 @@ from pydantic import BaseModel, ValidationError
 
 from app.body import KeyTwice, broken_rules
 from app.errors import MOST_ERRORS, AppError, InvalidRequest
+from app.training.fields import MOST_ATTEMPTS
 
 M = TypeVar("M", bound=BaseModel)
 
-MOST_REWARDS = 4_194_304
+MOST_REWARDS = MOST_ATTEMPTS
 # Each reward and each group costs a bracket or a comma at most: a body with more has more values than are taken.
 MOST_VALUES = 2 * MOST_REWARDS + 1000
 # Several times as many as any route takes. Without it a body could have millions, each with an error of its own.

@@ -14,8 +14,9 @@ from app.errors import MOST_ERRORS, AppError
 from app.estimates.schemas import MOST_KS, MOST_N
 from app.ingest.schemas import MOST_ROWS, MOST_VERDICTS
 from app.middleware import MIB, body_limit
+from app.training.fields import MOST_WEIGHTS
 from app.training.schemas import MOST_ROWS as MOST_LOGGED
-from app.transforms.schemas import MOST_GROUPS, MOST_WEIGHTS
+from app.transforms.schemas import MOST_GROUPS
 from app.transforms.wire import MOST_REWARDS
 from tests.documents import ROOT, checkout, examples, run
 
