@@ -59,8 +59,11 @@ def valid(method: str, path: str, body: Any = None, query: Parameters = ()) -> S
     return Sent(method, path, text.encode(), (("Content-Type", kind),), urlencode(query))
 
 
-def requests(evaluation: str, run: str, problem_set: str) -> dict[str, Sent]:
-    """By the name of each call, a valid request to a server that has the evaluation, the run and the set."""
+def requests(evaluation: str, counted: str, run: str, problem_set: str) -> dict[str, Sent]:
+    """By the name of each call, a valid request to a server that has two evaluations, the run and the set.
+
+    The one to be counted has no completions.
+    """
     one, set_, of_run = f"/v1/evaluations/{evaluation}", f"/v1/problem-sets/{problem_set}", f"/v1/runs/{run}"
     record = {"run": run, "step": 3, "problems": ["sample_0", "sample_1"], "completions": [[MARK] * 3, [MARK, ""]]}
     page, which = (("limit", "2"),), (("verifier", "exact-match@1"),)
@@ -72,6 +75,8 @@ def requests(evaluation: str, run: str, problem_set: str) -> dict[str, Sent]:
         "POST /v1/estimates": valid("POST", "/v1/estimates", {"n": [10, 10], "c": [0, 3], "k": [1, 8]}),
         "PUT /v1/problem-sets/{problem_set}": valid("PUT", set_, {"closed": False}),
         "POST /v1/problem-sets/{problem_set}/problems": valid("POST", f"{set_}/problems", {"problems": problems}),
+        "GET /v1/problem-sets": valid("GET", "/v1/problem-sets", query=page),
+        "GET /v1/problem-sets/{problem_set}": valid("GET", set_),
         "GET /v1/problem-sets/{problem_set}/problems": valid("GET", f"{set_}/problems", query=page),
         "POST /v1/evaluations": valid("POST", "/v1/evaluations", evaluated),
         "GET /v1/evaluations/{evaluation_id}": valid("GET", one),
@@ -82,6 +87,11 @@ def requests(evaluation: str, run: str, problem_set: str) -> dict[str, Sent]:
             "POST", f"{one}/completions", {"completions": [COMPLETION]}
         ),
         "NDJSON /v1/evaluations/{evaluation_id}/completions": valid("POST", f"{one}/completions", [COMPLETION] * 2),
+        "POST /v1/evaluations/{evaluation_id}/counts": valid(
+            "POST",
+            f"/v1/evaluations/{counted}/counts",
+            {"counts": [{"problem": "sample_0", "n": 10, "c": 7, "verifier": "exact-match"}]},
+        ),
         "POST /v1/evaluations/{evaluation_id}/verifications": valid(
             "POST",
             f"{one}/verifications",
@@ -99,6 +109,8 @@ def requests(evaluation: str, run: str, problem_set: str) -> dict[str, Sent]:
         "PATCH /v1/runs/{run}": valid("PATCH", of_run, {"notes": MARK, "tags": [MARK], "archived": False}),
         "DELETE /v1/runs/{run}": valid("DELETE", of_run),
         "GET /v1/runs/{run}/curves": valid("GET", f"{of_run}/curves", query=(("k", "1"), ("metric", "fail_at_k"))),
+        "GET /v1/runs/{run}/groups": valid("GET", f"{of_run}/groups", query=(("step", "120"), *page)),
+        "GET /v1/runs/{run}/metrics": valid("GET", f"{of_run}/metrics", query=(("name", "train/loss"), *page)),
         "POST /v1/runs/{run}/groups": valid("POST", f"{of_run}/groups", {"groups": [GROUP, GROUP | {"step": 121}]}),
         "POST /v1/runs/{run}/metrics": valid(
             "POST", f"{of_run}/metrics", {"metrics": [{"step": 1, "name": "train/loss", "value": 0.5}]}

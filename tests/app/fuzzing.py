@@ -20,7 +20,7 @@ def live_server(database_url: str, log: Path) -> Iterator[tuple[str, subprocess.
     with log.open("wb") as out:
         process = subprocess.Popen([*API, "--port", str(port)], env=environment, stdout=out, stderr=out)
         try:
-            eventually(lambda: _answers(url))
+            eventually(lambda: _answers(url), seconds=60)
             yield url, process
         finally:
             process.terminate()

@@ -19,8 +19,8 @@ from tests.app.test_openapi import CALLS
 from tests.conftest import fresh_database
 
 PROBLEM_SET = "cruxeval-output@1"
-TEMPLATES = requests("0", "codellama-7b", PROBLEM_SET)
-OF_EACH_CALL = 96  # of 21: 2,016
+TEMPLATES = requests("0", "1", "codellama-7b", PROBLEM_SET)
+OF_EACH_CALL = 78  # of 26: 2,028
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def known(client: httpx.Client) -> dict[str, Sent]:
     path = evaluation(client, run=run, problem_set=PROBLEM_SET)
     rows = [completion(f"sample_{i}", j, verifications=[exact(passed=i > j)]) for i in range(2) for j in range(4)]
     post_completions(client, path, *rows).raise_for_status()
-    return requests(path.rpartition("/")[2], run, PROBLEM_SET)
+    counted = evaluation(client, run=run, step=1, problem_set=PROBLEM_SET)
+    return requests(path.rpartition("/")[2], counted.rpartition("/")[2], run, PROBLEM_SET)
 
 
 def send(client: httpx.Client, sent: Sent) -> httpx.Response:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
+from app.codings import CODINGS
 from tests.app.fuzzing import live_server
+from tests.app.test_codings import bomb
 from tests.conftest import fresh_database
 
 BODY = b'{"rewards": [[1, 0, 0.5, 0]], "k": 2}'
@@ -166,3 +169,29 @@ def test_two_hundred_who_say_half_a_request_keep_nobody_waiting(address: tuple[s
     assert time.monotonic() - started < 2
     for each in silent:
         each.close()
+
+
+def peak_mib(pid: int) -> int:
+    """The most memory that the process has held since its peak was forgotten."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+([0-9]+) kB", status)[0]) // 1024
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_eight_bombs_of_256_mib_at_once_are_refused_within_little_memory(
+    live: tuple[str, subprocess.Popen[bytes], Path], coding: str
+) -> None:
+    url, process, _ = live
+    body = bomb(coding, 256)
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+    before = peak_mib(process.pid)
+    with ThreadPoolExecutor(8) as threads:
+        sent = [
+            threads.submit(httpx.post, f"{url}/v1/runs/a/groups", content=body, headers=headers, timeout=60)
+            for _ in range(8)
+        ]
+        answers = [each.result() for each in sent]
+    assert [(answer.status_code, answer.json()["type"]) for answer in answers] == [(413, "body-too-large")] * 8
+    # Each body up to its limit of 25 MiB, and not 256.
+    assert peak_mib(process.pid) - before < 8 * 60
