@@ -14,7 +14,16 @@ from typing_extensions import TypedDict
 
 from app.ingest import examples
 from app.ingest.canonical import JsonObject, Text
-from app.ingest.verdicts import STRICT, NewVerification, ProblemName, SampleIndex, Status, Verdict, VersionedName
+from app.ingest.verdicts import (
+    IN_AN_ADDRESS,
+    STRICT,
+    NewVerification,
+    ProblemName,
+    SampleIndex,
+    Status,
+    Verdict,
+    VersionedName,
+)
 from app.paging import PageQuery
 
 MOST_ROWS = 10_000
@@ -23,7 +32,7 @@ MOST_VERDICTS_OF_A_REQUEST = 50_000  # what they take in time and memory is that
 
 Int4 = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Int8 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,200}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,200}$"), IN_AN_ADDRESS]
 
 
 class NewEvaluation(BaseModel):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, JsonValue, with_config
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, with_config
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import Annotated, NotRequired, TypedDict  # noqa: UP035  pydantic needs this TypedDict before Python 3.12
 
@@ -15,9 +15,19 @@ STOPPED: Final = ("timeout", "oom", "output_limit", "crash")
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
+
+def _in_an_address(name: str) -> str:
+    """The name; ValueError for one that stands for a folder, which a client takes out of every address."""
+    if name in (".", ".."):
+        raise ValueError("a name other than . and .., which no address can hold")
+    return name
+
+
+IN_AN_ADDRESS: Final = AfterValidator(_in_an_address)
 VersionedName = Annotated[
     str,
     Field(max_length=200, pattern=r"^[A-Za-z0-9._:-]+(@[A-Za-z0-9._:-]+)?$", description="`name`, or `name@version`"),
+    IN_AN_ADDRESS,
 ]
 
 

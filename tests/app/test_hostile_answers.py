@@ -54,3 +54,15 @@ def test_an_answer_that_tells_of_a_defect_has_the_safe_headers_too(accept: str) 
     assert answer.json()["type"] == "internal-error"
     assert SAFE.items() <= dict(answer.headers).items()
     assert "a defect" not in answer.text
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+@pytest.mark.parametrize("field", ["run", "problem_set"])
+def test_a_name_that_no_address_can_hold_is_refused(shared_client: httpx.Client, field: str, name: str) -> None:
+    body = {"run": "qwen", "step": 0, "problem_set": "sums"} | {field: name}
+    answer = shared_client.post("/v1/evaluations", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": f"/{field}", "code": "value_error: a name other than . and .., which no address can hold"}
+    ]
+    assert shared_client.post("/v1/evaluations", json=body | {field: "..."}).is_success
