@@ -191,6 +191,7 @@ class EvaluationPage:
     sampling: Mapping[str, object]
     created: datetime
     completions: int
+    counts_only: bool  # only n and c of each problem are known
     problems_total: int
     verifiers: tuple[str, ...]
     verifier: str | None

@@ -42,6 +42,7 @@ def evaluation_page(
         sampling=described.sampling,
         created=described.created_at,
         completions=found.completions,
+        counts_only=found.evaluation.counts_only,
         problems_total=found.problems,
         verifiers=found.verifiers,
         verifier=found.graded.verifier if found.graded else None,

@@ -154,7 +154,9 @@ def test_pages_show_counts_without_completions(client: httpx.Client) -> None:
     shown = client.get(page).raise_for_status().text
     assert "pass@k" in shown
     assert "sample_2" in shown
-    assert "sample_1" in client.get(f"{page}/problem", params={"problem": "sample_1"}).raise_for_status().text
+    assert "30, of which only the counts are stored" in shown
+    problem = client.get(f"{page}/problem", params={"problem": "sample_1"}).raise_for_status().text
+    assert "This problem has no completions here." in problem
     assert client.get("/runs/counted").raise_for_status().is_success
     assert client.get("/").raise_for_status().is_success
     listed = client.get(f"{path}/problems").raise_for_status().json()["problems"]

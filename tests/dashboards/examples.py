@@ -38,6 +38,7 @@ def evaluation_page(**changes: Any) -> EvaluationPage:
         model="codellama/CodeLlama-7b-hf",
         sampling={"temperature": 0.2, "stop": ["</answer>"]},
         created=WHEN,
+        counts_only=False,
         completions=50,
         problems_total=5,
         verifiers=("exact@1",),
