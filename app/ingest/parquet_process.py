@@ -16,6 +16,7 @@ from app.ingest.schemas import MOST_ROWS, MOST_VERDICTS_OF_A_REQUEST
 
 PROGRAM: Final = Path(__file__).with_name("parquet_decoder.py")
 LONGEST: Final = 20.0  # seconds for a body; the largest takes half of one
+LONGEST_START: Final = 60.0  # seconds; it takes half of one, on a machine with other work six
 
 
 class Decoder:
@@ -46,7 +47,7 @@ class Decoder:
     def _answer(self, body: bytes) -> tuple[Any, ...]:
         process = self._running()
         try:
-            with _bounded(process):
+            with _bounded(process, LONGEST):
                 assert process.stdin is not None
                 process.stdin.write(len(body).to_bytes(8, "little"))
                 process.stdin.write(body)
@@ -66,7 +67,7 @@ class Decoder:
         pipe = subprocess.PIPE
         # A session of its own: Ctrl-C is for the service, whose end is the end of this process's input.
         process = self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
-        with _bounded(process):
+        with _bounded(process, LONGEST_START):
             _read(process)
         return process
 
@@ -79,9 +80,9 @@ class _Plain(pickle.Unpickler):
 
 
 @contextmanager
-def _bounded(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the process when it takes too long: who reads from it then finds the end."""
-    timer = Timer(LONGEST, process.kill)
+def _bounded(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    """Kill the process when it takes longer: who reads from it then finds the end."""
+    timer = Timer(seconds, process.kill)
     timer.start()
     try:
         yield
