@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pkpo.answers import distinct_at_k, maj_at_k
+    from pkpo.bootstrap import bootstrap_interval, bootstrap_pass_at_k, simultaneous_band
+    from pkpo.comparisons import Comparison, Difference, SignFlips, sign_flips
     from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
     from pkpo.estimators import (
         fail_at_k,
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
         pass_at_k,
         pass_hat_k,
     )
-    from pkpo.intervals import MeanInterval, mean_interval, student_t
+    from pkpo.extrapolation import Calibration, CalibrationPoint, Extrapolation, ModelPoint, calibration, extrapolate
+    from pkpo.intervals import MeanInterval, fixed_interval, mean_interval, student_t
+    from pkpo.planning import Pilot
+    from pkpo.proportions import ProblemInterval, pass_at_k_interval
     from pkpo.selection import best_of_k
     from pkpo.solve_rate import cumulative_solve_rate
+    from pkpo.strata import curves_by_field, curves_by_reference
     from pkpo.transforms import (
         SCALES,
         TRANSFORMS,
@@ -41,26 +47,44 @@ if TYPE_CHECKING:
         smallest_n,
         transform,
     )
+    from pkpo.variance import max_at_k_variance_estimate, pass_at_k_variance, pass_at_k_variance_estimate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SCALES",
     "TRANSFORMS",
+    "Calibration",
+    "CalibrationPoint",
+    "Comparison",
     "CurvePoint",
+    "Difference",
+    "Extrapolation",
     "MeanInterval",
+    "ModelPoint",
     "PassAtKCurve",
+    "Pilot",
+    "ProblemInterval",
     "Scale",
+    "SignFlips",
     "Transform",
     "best_of_k",
+    "bootstrap_interval",
+    "bootstrap_pass_at_k",
+    "calibration",
     "centered",
     "cumulative_solve_rate",
+    "curves_by_field",
+    "curves_by_reference",
     "default_ks",
     "distinct_at_k",
+    "extrapolate",
     "fail_at_k",
+    "fixed_interval",
     "g_pass_at_k",
     "maj_at_k",
     "max_at_k",
+    "max_at_k_variance_estimate",
     "max_at_ks",
     "mean_interval",
     "mg_pass_at_k",
@@ -68,9 +92,14 @@ __all__ = [
     "multi_k",
     "pad",
     "pass_at_k",
+    "pass_at_k_interval",
+    "pass_at_k_variance",
+    "pass_at_k_variance_estimate",
     "pass_hat_k",
     "plugin",
     "s",
+    "sign_flips",
+    "simultaneous_band",
     "sloo",
     "sloo_minus_one",
     "smallest_n",
@@ -78,7 +107,22 @@ __all__ = [
     "transform",
 ]
 
-_MODULES = ("answers", "curves", "estimators", "intervals", "selection", "solve_rate", "transforms")
+_MODULES = (
+    "answers",
+    "bootstrap",
+    "comparisons",
+    "curves",
+    "estimators",
+    "extrapolation",
+    "intervals",
+    "planning",
+    "proportions",
+    "selection",
+    "solve_rate",
+    "strata",
+    "transforms",
+    "variance",
+)
 _APART = ("baselines", "oracle", "schedules", "toy")  # names of theirs are not names of pkpo
 
 

@@ -65,8 +65,8 @@ def curves_by_reference(
 ) -> dict[str, PassAtKCurve]:
     """The curve of each stratum of solve rates in a reference evaluation, hardest first; no empty strata.
 
-    Strata are "never" (the reference never passed), "always", and between them the intervals that edges cut: "(0, 0.25]",
-    ..., "(0.75, 1)".
+    Strata are "never" (the reference never passed), "always", and between them the intervals that edges cut:
+    "(0, 0.25]", ..., "(0.75, 1)".
 
     Args:
       n, c, k, metric, level: as for curves_by_field.
