@@ -1,8 +1,8 @@
-"""What any trainer needs of pkpo at each step: credits for its groups, and what to log of them."""
+"""What any trainer needs of pkpo at each step: credits for its groups, what to log of them, and the next step's k."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pkpo.curves import default_ks
 from pkpo.estimators import max_at_ks
+from pkpo.schedules import Observed, Schedule, State, mixture
 from pkpo.transforms import SCALES, Scale, smallest_n, transform, unit_rms
 
 Short = Literal["zero", "error"]
@@ -27,10 +28,113 @@ class StepCredits:
     metrics: dict[str, float]
 
 
+@dataclass
+class CreditPlan:
+    """How a training run makes credits of rewards, and where its schedule of k stands.
+
+    n: completions of a group.
+    schedule: k over the steps; pkpo.schedules.from_spec makes one of 8, of weights, or of a specification.
+    transform, scale: as for pkpo.transform.
+    short: what a group with fewer rewards than the transform needs at k does: "zero" gives it no credit and counts it,
+      "error" raises.
+    k_eval: the k that are logged.
+    problems: problems of the training set, where the schedule watches the cumulative solve rate.
+
+    Raises:
+      ValueError: a setting that no step could use, before the first step is sampled.
+    """
+
+    n: int
+    schedule: Schedule
+    transform: str = "sloo_minus_one"
+    scale: Scale = "mean"
+    short: Short = "zero"
+    k_eval: Sequence[int] = ()
+    problems: int | None = None
+    state: State = field(init=False)
+    observed: Observed = field(init=False, default=None)  # in the step that the state stands at
+    solved: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.k_eval = tuple(self.k_eval) or default_ks(self.n)
+        self.state = self.schedule.start()
+        if self.scale not in SCALES:
+            raise ValueError(f"credit_scale must be one of {', '.join(SCALES)}; got {self.scale!r}")
+        if self.short not in ("zero", "error"):
+            raise ValueError(f"short must be zero or error; got {self.short!r}")
+        largest = math.ceil(self.schedule.largest)
+        needed = smallest_n(self.transform, largest)
+        if self.n < needed:
+            raise ValueError(
+                f"{self.transform} at k={largest} needs groups of at least {needed} completions; got {self.n}"
+            )
+        if max(self.k_eval) > self.n:
+            raise ValueError(f"k_eval must be at most the completions of a group, {self.n}; got {max(self.k_eval)}")
+        if self.schedule.observes == "cumulative_solve_rate" and not self.problems:
+            raise ValueError("a schedule that watches the cumulative solve rate needs a training set of known length")
+
+    def train(self, rewards: NDArray[np.float64], problems: Sequence[str], step: int) -> StepCredits:
+        """The credits of the groups drawn for an optimizer step, and what the schedule observes of them.
+
+        Args:
+          rewards: shape (P, n), nan where a reward is missing: it then has no credit and its group has one fewer.
+          problems: the names of the P problems, for schedules that know them apart.
+          step: optimizer steps done before this one.
+        Raises:
+          ValueError: what pkpo.transform refuses; a short group with short="error"; rewards other than 0 and 1 for a
+            schedule that watches solve rates.
+        """
+        while self.state["step"] < step:  # more than once where steps learned from the same completions
+            self.state, self.observed = self.schedule.after(self.state, self.observed), None
+        each = [mixture(self.schedule.k(self.state, problem)) for problem in problems]
+        self.observed = self._observed(rewards, problems)
+        return step_credits(rewards, each, self.transform, self.scale, self.short, self.k_eval)
+
+    def evaluate(self, rewards: NDArray[np.float64], problems: Sequence[str]) -> StepCredits:
+        """As train, for groups that are not learned from: of any size, and the schedule stays."""
+        each = [mixture(self.schedule.k(self.state, problem)) for problem in problems]
+        ks = [k for k in self.k_eval if k <= rewards.shape[1]]
+        return step_credits(rewards, each, self.transform, self.scale, "zero", ks)
+
+    def saved(self) -> State:
+        """What JSON can hold of where the plan stands."""
+        now = {"state": self.state, "observed": self.observed, "solved": sorted(self.solved)}
+        return {"schedule": repr(self.schedule), **now}
+
+    def resume(self, saved: State) -> None:
+        """Go on from what saved() gave.
+
+        Raises:
+          ValueError: it is of another schedule.
+        """
+        if saved["schedule"] != repr(self.schedule):
+            raise ValueError(f"the checkpoint's schedule of k is {saved['schedule']}; this run's is {self.schedule!r}")
+        self.state, self.observed, self.solved = saved["state"], saved["observed"], set(saved["solved"])
+
+    def _observed(self, rewards: NDArray[np.float64], problems: Sequence[str]) -> Observed:
+        watched = self.schedule.observes
+        if watched is None:
+            return None
+        valid = ~np.isnan(rewards)
+        if watched == "pass_at_k":
+            k = math.ceil(self.schedule.largest)
+            return _mean_estimates(rewards, valid, [k]).get(f"max@{k}")
+        if not np.isin(rewards[valid], (0.0, 1.0)).all():
+            raise ValueError(f"a schedule that observes {watched} needs rewards of 0 and 1")
+        if watched == "cumulative_solve_rate":
+            self.solved |= {problem for problem, group in zip(problems, rewards, strict=True) if (group == 1).any()}
+            return len(self.solved) / (self.problems or 1)
+        rates = {
+            problem: float(group[there].mean())
+            for problem, group, there in zip(problems, rewards, valid, strict=True)
+            if there.any()
+        }
+        return rates if watched == "solve_rates" else math.fsum(rates.values()) / len(rates) if rates else None
+
+
 def step_credits(
     rewards: NDArray[np.float64],
-    *,
-    k: int | Mapping[int, float],
+    ks: Sequence[Mapping[int, float]],
     name: str = "sloo_minus_one",
     scale: Scale = "mean",
     short: Short = "zero",
@@ -39,27 +143,28 @@ def step_credits(
     """Credits of one step's groups, and pass@k or max_g@k at each k_eval as the policy stands at this step.
 
     Args:
-      rewards: shape (P, n), nan where a reward is missing: it then has no credit and its group has one fewer.
-      k, name, scale: as for pkpo.transform.
-      short: what a group with fewer rewards than the transform needs at k does: "zero" gives it no credit and counts
-        it, "error" raises.
+      rewards: shape (P, n), nan where a reward is missing.
+      ks: the weights of k for each group.
+      name, scale: as for pkpo.transform; short: as for CreditPlan.
       k_eval: the k that are logged, default_ks(n) unless given.
     Raises:
       ValueError: what pkpo.transform refuses; with short="error" a short group too.
     """
     valid = ~np.isnan(rewards)
-    needed = smallest_n(name, k)
+    needed = np.array([smallest_n(name, max(k)) for k in ks])
     enough = valid.sum(axis=1) >= needed
-    if short == "error" and not enough.all():
-        transform(name, rewards, k, mask=valid, scale=scale)  # raises, naming the group and the bound
     credits = np.zeros(rewards.shape)
-    if enough.any():
-        # The rms is over every completion that has a reward, so that short groups count as the zeros that they are.
-        per_group: Scale = "sum" if scale == "rms" else scale
-        credits[enough] = transform(name, rewards[enough], k, mask=valid[enough], scale=per_group)
+    for k in {tuple(each.items()): each for each in ks}.values():
+        groups = np.array([each == k for each in ks])
+        if short == "zero":
+            groups &= enough
+        if groups.any():
+            # The rms is over every completion that has a reward: short groups count as the zeros that they are.
+            per_group: Scale = "sum" if scale == "rms" else scale
+            credits[groups] = transform(name, rewards[groups], k, mask=valid[groups], scale=per_group)
     if scale == "rms":
         credits = unit_rms(credits, valid)
-    return StepCredits(credits, _metrics(rewards, valid, enough, credits, k_eval or default_ks(rewards.shape[1])))
+    return StepCredits(credits, _metrics(rewards, valid, enough, credits, ks, k_eval or default_ks(rewards.shape[1])))
 
 
 def _metrics(
@@ -67,32 +172,34 @@ def _metrics(
     valid: NDArray[np.bool_],
     enough: NDArray[np.bool_],
     credits: NDArray[np.float64],
+    ks: Sequence[Mapping[int, float]],
     k_eval: Sequence[int],
 ) -> dict[str, float]:
     of_valid = np.abs(credits[valid])
-    metrics = {
+    return {
+        "k": math.fsum(map(_mean_k, ks)) / len(ks),
         "groups": float(len(rewards)),
         "missing_rewards": float((~valid).sum()),
         "short_groups": float((~enough).sum()),
         "zero_signal_groups": float((credits == 0).all(axis=1).mean()),
         "mean_abs_credit": float(of_valid.mean()) if of_valid.size else 0.0,
+        **_mean_estimates(rewards, valid, k_eval),
     }
-    whole = valid.sum(axis=1) >= max(k_eval)  # one set of groups for every k
+
+
+def _mean_k(weights: Mapping[int, float]) -> float:
+    total = math.fsum(map(abs, weights.values()))
+    return math.fsum(k * abs(weight) for k, weight in weights.items()) / total if total else 0.0
+
+
+def _mean_estimates(rewards: NDArray[np.float64], valid: NDArray[np.bool_], k_eval: Sequence[int]) -> dict[str, float]:
+    """The mean of max_g@k at each k over the groups that allow the largest, so over one set of groups for every k."""
+    whole = valid.sum(axis=1) >= max(k_eval)
     if not whole.any():
-        return metrics
+        return {}
     estimates = max_at_ks(np.where(valid, rewards, 0.0)[whole], k_eval, valid[whole])
-    binary = np.isin(rewards[valid], (0.0, 1.0)).all()
-    for k, each in zip(k_eval, estimates.T, strict=True):
-        metrics[f"max@{k}"] = math.fsum(each.tolist()) / len(each)
-        if binary:
-            metrics[f"pass@{k}"] = metrics[f"max@{k}"]
-    metrics["groups_estimated"] = float(whole.sum())
-    return metrics
-
-
-def check_settings(scale: str, short: str) -> None:
-    """ValueError for a setting that no step could use, before the first step is sampled."""
-    if scale not in SCALES:
-        raise ValueError(f"credit_scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    if short not in ("zero", "error"):
-        raise ValueError(f"short must be zero or error; got {short!r}")
+    means = {k: math.fsum(each.tolist()) / len(each) for k, each in zip(k_eval, estimates.T, strict=True)}
+    figures = {f"max@{k}": mean for k, mean in means.items()}
+    if np.isin(rewards[valid], (0.0, 1.0)).all():
+        figures |= {f"pass@{k}": mean for k, mean in means.items()}
+    return figures | {"groups_estimated": float(whole.sum())}

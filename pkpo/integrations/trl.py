@@ -7,16 +7,24 @@ What TRL makes of a group's rewards, less their mean and over their deviation, i
 the credits afterwards, for either would change what is maximised. Tested with TRL 1.16.
 """
 
+import hashlib
+import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
-from pkpo.curves import default_ks
-from pkpo.integrations.credits_per_step import Short, StepCredits, check_settings, step_credits
-from pkpo.transforms import Scale, smallest_n
+from pkpo.integrations.credits_per_step import CreditPlan, Short, StepCredits
+from pkpo.schedules import Schedule, from_spec
+from pkpo.schedules.spec import Spec
+from pkpo.transforms import Scale
+
+SAVED = "pkpo.json"  # where a checkpoint keeps how far the schedule of k has come
 
 
 class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
@@ -38,9 +46,14 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     all rewards are 0 or 1, pkpo/max@k for any rewards, pkpo/zero_signal_groups (their share), pkpo/mean_abs_credit,
     pkpo/missing_rewards, pkpo/short_groups, and the number of groups behind them.
 
+    A schedule stands where optimizer steps do, and is saved with each checkpoint. What it observes are the completions
+    that are trained on: max_g@k at its largest k, the mean of rewards that are 0 or 1 as solve rate, and the share of
+    the training set with a reward of 1 so far as the cumulative solve rate. Problems are told apart by the column
+    `problem` of the data, or by their prompts.
+
     Raises:
       ValueError: k outside the transform's range at num_generations; an unknown transform, scale or policy; rewards
-        that are infinite; normalize_then_sum, which has no single reward to maximise.
+        that are infinite; normalize_then_sum, which has no single reward to maximise; a checkpoint of another schedule.
     """
 
     _tag_names = ["trl", "grpo", "pkpo"]
@@ -49,31 +62,25 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     def __init__(
         self,
         *arguments: Any,
-        k: int | Mapping[int, float],
+        k: Spec | Schedule,
         transform: str = "sloo_minus_one",
         credit_scale: Scale = "mean",
-        k_eval: Sequence[int] | None = None,
+        k_eval: Sequence[int] = (),
         short: Short = "zero",
         **named: Any,
     ) -> None:
-        check_settings(credit_scale, short)
+        schedule = from_spec(k) if isinstance(k, int | float | Mapping) else k
         super().__init__(*arguments, **named)
-        self._transform, self._credit_scale, self._short = transform, credit_scale, short
-        self._k = k
-        self._k_eval = tuple(k_eval or default_ks(self.num_generations))
-        self._check()
+        problems = len(self.train_dataset) if isinstance(self.train_dataset, Sized) else None
+        self.plan = CreditPlan(self.num_generations, schedule, transform, credit_scale, short, k_eval, problems)
+        self._check_loss()
 
-    def _check(self) -> None:
+    def _check_loss(self) -> None:
         if self.multi_objective_aggregation != "sum_then_normalize":
             raise ValueError(
                 "pkpo maximises one reward: multi_objective_aggregation must be sum_then_normalize; "
                 f"got {self.multi_objective_aggregation}"
             )
-        n, needed = self.num_generations, smallest_n(self._transform, self._k)
-        if n < needed:
-            raise ValueError(f"{self._transform} at k={self._k} needs num_generations of at least {needed}; got {n}")
-        if max(self._k_eval) > n:
-            raise ValueError(f"k_eval must be at most num_generations={n}; got {max(self._k_eval)}")
         if self.loss_type != "dr_grpo":
             warnings.warn(
                 f"loss_type={self.loss_type!r} weighs completions by their lengths; "
@@ -88,36 +95,51 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        step = self._credited()
+        step = self._credited([_problem(row) for row in inputs])
         credits = torch.from_numpy(step.credits).flatten().to(output["advantages"])
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = credits[first : first + len(inputs)]
         self._show(step)
         return output
 
-    def _credited(self) -> StepCredits:
+    def _credited(self, problems: list[str]) -> StepCredits:
         """The credits of the groups that TRL has just scored, on all processes."""
         training = self.model.training
         size = self.num_generations if training else self.num_generations_eval
         per_function = self._gathered.detach().cpu().double()
         rewards = (per_function * self.reward_weights.cpu().double()).nansum(dim=1)
         rewards[per_function.isnan().all(dim=1)] = torch.nan
-        return step_credits(
-            rewards.view(-1, size).numpy(),
-            k=self._k,
-            name=self._transform,
-            scale=self._credit_scale,
-            short=self._short if training else "zero",
-            k_eval=[k for k in self._k_eval if k <= size],
-        )
+        groups = rewards.view(-1, size).numpy()
+        names = gather_object(problems)[::size]
+        return self.plan.train(groups, names, self.state.global_step) if training else self.plan.evaluate(groups, names)
 
     def _show(self, step: StepCredits) -> None:
         """The figures among TRL's metrics, and the credits in its table of completions."""
         metrics = self._metrics["train" if self.model.training else "eval"]
-        in_force = {f"weight@{k}": w for k, w in self._k.items()} if isinstance(self._k, Mapping) else {"k": self._k}
-        for name, value in (in_force | step.metrics).items():
+        for name, value in step.metrics.items():
             metrics[f"pkpo/{name}"].append(value)
         shown = self._logs["advantages"]
         for _ in range(min(len(shown), step.credits.size)):
             shown.pop()
         shown.extend(step.credits.ravel().tolist())
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            (folder / SAVED).write_text(json.dumps(self.plan.saved()))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            saved = Path(checkpoint) / SAVED
+            if not saved.exists():
+                raise ValueError(f"{checkpoint} holds no {SAVED}: it is no checkpoint of PKPOTrainer")
+            self.plan.resume(json.loads(saved.read_text()))
+
+
+def _problem(row: Mapping[str, Any]) -> str:
+    """The name of a row's problem: its column `problem`, or a digest of its prompt."""
+    if "problem" in row:
+        return str(row["problem"])
+    return hashlib.sha256(json.dumps(row.get("prompt"), sort_keys=True, default=str).encode()).hexdigest()[:16]

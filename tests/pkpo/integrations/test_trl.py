@@ -78,12 +78,17 @@ def test_an_adapter(tmp_path: Path) -> None:
 
 def test_a_training_that_is_resumed_ends_where_it_would_have(tmp_path: Path) -> None:
     settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
-    whole = tiny_trl.trainer(tmp_path, settings=settings, k=4)
+    falling = {"schedule": "linear", "from": 8, "to": 2, "over": 3}
+    whole = tiny_trl.trainer(tmp_path, settings=settings, k=falling)
     whole.train()
-    again = tiny_trl.trainer(tmp_path, settings=settings, k=4)
+    assert [step["pkpo/k"] for step in whole.state.log_history[:4]] == [8, 6, 4, 2]
+    again = tiny_trl.trainer(tmp_path, settings=settings, k=falling)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert len(again.kept) == len(whole.kept) // 2
     assert torch.equal(weights(again.model), weights(whole.model))
+    (tmp_path / "checkpoint-2" / "pkpo.json").unlink()
+    with pytest.raises(ValueError, match=r"holds no pkpo\.json"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 
 def test_groups_that_two_processes_share(tmp_path: Path) -> None:
@@ -143,13 +148,13 @@ def test_an_evaluation_logs_its_own_pass_at_k(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pkpo_settings", "settings", "sentence"),
     [
-        ({"k": 9}, {}, "sloo_minus_one at k=9 needs num_generations of at least 9; got 8"),
-        ({"k": 8, "transform": "centered"}, {}, "centered at k=8 needs num_generations of at least 9; got 8"),
+        ({"k": 9}, {}, "sloo_minus_one at k=9 needs groups of at least 9 completions; got 8"),
+        ({"k": 8, "transform": "centered"}, {}, "centered at k=8 needs groups of at least 9 completions; got 8"),
         ({"k": 4, "transform": "grpo?"}, {}, "'grpo?'"),
         ({"k": 0}, {}, "k must be at least 1"),
         ({"k": 4, "credit_scale": "max"}, {}, "credit_scale must be one of sum, mean, rms; got 'max'"),
         ({"k": 4, "short": "drop"}, {}, "short must be zero or error; got 'drop'"),
-        ({"k": 4, "k_eval": [1, 16]}, {}, "k_eval must be at most num_generations=8; got 16"),
+        ({"k": 4, "k_eval": [1, 16]}, {}, "k_eval must be at most the completions of a group, 8; got 16"),
         ({"k": 4}, {"multi_objective_aggregation": "normalize_then_sum"}, "must be sum_then_normalize"),
     ],
 )

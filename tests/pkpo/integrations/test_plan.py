@@ -1,0 +1,138 @@
+"""CreditPlan: a schedule of k over the optimizer steps of a training, whatever the trainer."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pkpo
+from pkpo.integrations.credits_per_step import CreditPlan
+from pkpo.schedules import from_spec
+from pkpo.schedules.spec import Spec
+
+BINARY = (np.random.default_rng(1).random((3, 8)) < 0.4).astype(float)
+NAMES = ["a", "b", "c"]
+
+
+def plan(spec: Spec, problems: int | None = None, **settings: Any) -> CreditPlan:
+    return CreditPlan(8, from_spec(spec), problems=problems, **settings)
+
+
+def test_k_follows_the_steps() -> None:
+    made = plan({"schedule": "step", "from": 8, "to": 1, "at": 2})
+    for step, k in enumerate([8, 8, 1]):
+        credits = made.train(BINARY, NAMES, step)
+        assert credits.metrics["k"] == k
+        assert credits.credits == pytest.approx(pkpo.sloo_minus_one(BINARY, k, scale="mean"))
+
+
+def test_steps_that_learn_from_the_same_completions_again_count() -> None:
+    made = plan({"schedule": "step", "from": 8, "to": 1, "at": 2})
+    assert [made.train(BINARY, NAMES, step).metrics["k"] for step in (0, 2)] == [8, 1]
+
+
+def test_completions_that_are_drawn_twice_for_a_step_have_one_k() -> None:
+    made = plan({"schedule": "linear", "from": 8, "to": 1, "over": 7})
+    assert [made.train(BINARY, NAMES, step).metrics["k"] for step in (0, 0, 1)] == [8, 8, 7]
+
+
+def test_a_k_between_two_is_their_mixture() -> None:
+    credits = plan(2.25).train(BINARY, NAMES, 0).credits
+    two, three = (pkpo.sloo_minus_one(BINARY, k, scale="mean") for k in (2, 3))
+    assert credits == pytest.approx(0.75 * two + 0.25 * three)
+
+
+def test_weights_of_several_k() -> None:
+    step = plan({"1": 0.5, "8": 0.5}).train(BINARY, NAMES, 0)
+    assert step.credits == pytest.approx(pkpo.multi_k(BINARY, {1: 0.5, 8: 0.5}, scale="mean"))
+    assert step.metrics["k"] == 4.5
+
+
+def test_each_problem_may_have_its_k() -> None:
+    made = plan({"schedule": "signal", "smallest": 1, "largest": 8, "per_problem": True, "decay": 0})
+    solve_rates = BINARY.mean(axis=1)
+    assert 0 < solve_rates[0] != solve_rates[1] > 0
+    made.train(BINARY, NAMES, 0)
+    credits = made.train(BINARY, NAMES, 1).credits
+    for row, rate in enumerate(solve_rates):
+        k = min(max(-1 / math.log1p(-rate), 1), 8) if rate else 8
+        low = math.floor(k)
+        expected = pkpo.multi_k(BINARY[row], {low: low + 1 - k, low + 1: k - low}, scale="mean")
+        assert credits[row] == pytest.approx(expected)
+
+
+def test_a_plateau_of_pass_at_k_ends_a_level() -> None:
+    made = plan({"schedule": "plateau", "levels": [8, 1], "patience": 2})
+    assert [made.train(BINARY, NAMES, step).metrics["k"] for step in range(4)] == [8, 8, 8, 1]
+
+
+def test_the_cumulative_solve_rate_counts_each_problem_once() -> None:
+    made = plan({"schedule": "plateau", "levels": [8, 1], "patience": 1, "watch": "cumulative_solve_rate"}, problems=6)
+    solved = np.ones((1, 8))
+    ks = [made.train(solved, [name], step).metrics["k"] for step, name in enumerate(["a", "b", "a", "a"])]
+    assert ks == [8, 8, 8, 1]
+    assert made.solved == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedule": "cosine", "from": 8, "to": 2, "over": 5},
+        {"schedule": "adaptive", "smallest": 1, "largest": 8, "target": 0.5, "direction": "down"},
+        {"schedule": "signal", "smallest": 1, "largest": 8, "per_problem": True},
+        {"schedule": "plateau", "levels": [8, 4, 1], "patience": 2, "watch": "cumulative_solve_rate"},
+    ],
+)
+def test_what_is_saved_is_all_that_a_plan_remembers(spec: Spec) -> None:
+    whole, first = plan(spec, problems=9), plan(spec, problems=9)
+    for step in range(3):
+        whole.train(BINARY, NAMES, step)
+        first.train(BINARY, NAMES, step)
+    again = plan(spec, problems=9)
+    again.resume(json.loads(json.dumps(first.saved())))
+    for step in range(3, 8):
+        assert (again.train(BINARY, NAMES, step).credits == whole.train(BINARY, NAMES, step).credits).all()
+
+
+def test_an_evaluation_leaves_the_schedule_where_it_is() -> None:
+    made = plan({"schedule": "linear", "from": 8, "to": 1, "over": 7})
+    before = made.saved()
+    assert set(made.evaluate(BINARY[:, :4], NAMES).metrics) >= {"pass@1", "pass@4"}
+    assert made.saved() == before
+
+
+def test_a_plan_of_another_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the checkpoint's schedule of k is Constant\(value=8\); this run's is"):
+        plan(4).resume(plan(8).saved())
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "sentence"),
+    [
+        (
+            {"schedule": "linear", "from": 1, "to": 9, "over": 5},
+            {},
+            "at k=9 needs groups of at least 9 completions; got 8",
+        ),
+        (7.5, {"transform": "centered"}, "centered at k=8 needs groups of at least 9 completions; got 8"),
+        (4, {"scale": "max"}, "credit_scale must be one of sum, mean, rms; got 'max'"),
+        (4, {"short": "drop"}, "short must be zero or error; got 'drop'"),
+        (4, {"k_eval": [9]}, "k_eval must be at most the completions of a group, 8; got 9"),
+        (
+            {"schedule": "plateau", "levels": [8, 1], "patience": 1, "watch": "cumulative_solve_rate"},
+            {},
+            "needs a training set of known length",
+        ),
+    ],
+)
+def test_a_plan_that_no_step_could_follow(spec: Spec, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        plan(spec, **settings)
+
+
+def test_solve_rates_need_rewards_of_zero_and_one() -> None:
+    made = plan({"schedule": "adaptive", "smallest": 1, "largest": 8, "target": 0.5, "direction": "up"})
+    with pytest.raises(ValueError, match="observes solve_rate needs rewards of 0 and 1"):
+        made.train(BINARY / 3, NAMES, 0)
