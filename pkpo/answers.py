@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import compress
+from itertools import accumulate, compress, pairwise
 from operator import not_
 from typing import Literal
 
@@ -129,8 +129,8 @@ def distinct_at_k(answers: inputs.Answers, k: int, mask: ArrayLike | None = None
 def _distinct(given: NDArray[np.object_], k: int, valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     votes = [(len(group), _votes(group)) for _, group in _groups(given, valid)]
     seen = pass_at_k([n for n, each in votes for _ in each], [c for _, each in votes for c in each.values()], k)
-    ends = np.cumsum([len(each) for _, each in votes])
-    sums = [math.fsum(of_group) for of_group in np.split(seen, ends[:-1])]
+    ends = accumulate((len(each) for _, each in votes), initial=0)
+    sums = [math.fsum(seen[start:end]) for start, end in pairwise(ends)]
     estimates: NDArray[np.float64] = np.array(sums).reshape(given.shape[:-1])[()]
     return estimates
 

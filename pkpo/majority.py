@@ -67,7 +67,7 @@ def _distinct(ballots: Sequence[Ballot]) -> tuple[list[Ballot], list[int]]:
 
 
 def _races(ballot: Ballot, ties: Ties) -> list[_Race]:
-    """Races of which at most one is won in any subset, and one is where the majority counts as correct."""
+    """One race for each correct answer; what a subset counts for is the sum over them."""
     blank = ballot.n - sum(ballot.correct) - sum(ballot.wrong)
     races = []
     for place, own in enumerate(ballot.correct):

@@ -189,6 +189,11 @@ def test_problems_at_once_agree_with_one_at_a_time_and_a_mask_with_leaving_out()
     assert isinstance(maj_at_k(["x"], [True], 1), np.float64)
 
 
+def test_no_problems_have_no_estimates() -> None:
+    none = np.empty((0, 3), dtype=object)
+    assert maj_at_k(none, np.zeros((0, 3), dtype=bool), 2).shape == distinct_at_k(none, 2).shape == (0,)
+
+
 def test_equal_text_and_number_are_different_answers() -> None:
     assert distinct_at_k([1, "1"], 2) == 2
     assert distinct_at_k([1, 1.0], 2) == 1

@@ -109,6 +109,7 @@ def test_leading_axes_stay() -> None:
     assert estimates.shape == (2, 3)
     assert estimates[1, 2] == best_of_k(scores[1, 2], rewards[1, 2], 4)
     assert isinstance(best_of_k([1, 2], [0, 1], 1), np.float64)
+    assert best_of_k(np.zeros((0, 3)), np.zeros((0, 3)), 2).shape == (0,)
 
 
 def test_rewards_near_the_ends_of_float64_survive() -> None:
