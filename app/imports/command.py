@@ -83,7 +83,7 @@ def run_import(arguments: argparse.Namespace) -> int:
         evaluation = _evaluation(arguments, files[0])
         shipment = shipment_of(files)
         _refuse_more_than_declared(shipment.sizes, arguments.n)
-        with Sender.from_environment(arguments.url) as sender:
+        with Sender(arguments.url) as sender:
             identity = sender.post("/v1/evaluations", evaluation)["id"]
             recorded = shipment.send(sender, identity, arguments.verifier or files[0].format)
             print(f"{shipment.description}: {recorded.accepted:,} new, {recorded.replayed:,} there already")

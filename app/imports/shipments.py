@@ -6,7 +6,9 @@ from itertools import islice
 from typing import Protocol, Self
 
 from app.imports.numbering import Numbering, refuse_unstorable_name
-from app.imports.sender import BATCH_ROWS, Recorded, Sender
+from app.imports.sender import Sender
+from pkpo.client.answers import Sent
+from pkpo.client.batches import BATCH_ROWS
 from pkpo.commands.errors import CommandError
 from pkpo.readers import ProblemVerdicts, ResultsFile, counts
 
@@ -22,7 +24,7 @@ class Shipment(Protocol):
     def description(self) -> str:
         """What there is to send, with its number."""
 
-    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Recorded:
+    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Sent:
         """Send all of it; returns how much of it was new and how much was there."""
 
 
@@ -43,7 +45,7 @@ class CompletionsOfFiles:
         """The number of completions."""
         return f"{self.numbering.total:,} completions"
 
-    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Recorded:
+    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Sent:
         """Post every completion."""
         return sender.send(evaluation_id, self.files, self.numbering, verifier)
 
@@ -77,16 +79,17 @@ class CountsOfFiles:
         """The number of problems."""
         return f"counts of {len(self.problems):,} problems"
 
-    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Recorded:
+    def send(self, sender: Sender, evaluation_id: str, verifier: str) -> Sent:
         """Post the counts of every problem."""
-        recorded = Recorded()
+        sent = Sent()
         rows = (
             {"problem": name, "n": each.judged, "c": each.passed, "verifier": verifier}
             for name, each in self.problems.items()
         )
         while batch := [*islice(rows, BATCH_ROWS)]:
-            recorded.add(sender.post(f"/v1/evaluations/{evaluation_id}/counts", {"counts": batch}))
-        return recorded
+            answer = sender.post(f"/v1/evaluations/{evaluation_id}/counts", {"counts": batch})
+            sent += Sent(answer["accepted"], answer["replayed"])
+        return sent
 
 
 def shipment_of(files: Sequence[ResultsFile]) -> Shipment:

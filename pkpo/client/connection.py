@@ -103,7 +103,7 @@ class Connection:
                 self.url + call.path,
                 content=call.content,
                 headers=call.headers,
-                params={name: value for name, value in call.params.items() if value is not None},
+                params={name: value for name, value in call.params.items() if value is not None} or None,
                 timeout=httpx.Timeout(timeout, connect=min(timeout, LONGEST_CONNECT)),
             )
         except httpx.RequestError as error:

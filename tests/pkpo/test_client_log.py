@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -273,10 +274,26 @@ def test_a_fork_logs_by_itself_and_leaves_the_parents_log_alone(tmp_path: Path) 
             os._exit(0 if client.flush(10) else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert client.flush(10)
-        (own,) = (each for each in tmp_path.iterdir() if f"-{os.getpid()}-" in each.name)
-        assert Folder.claim(own) is None, "the child has not let go of its parent's lock"
     steps = [rows(each.body)[0]["step"] for each in seen]
     assert sorted(steps[1:]) == [0, 1]
+
+
+def test_a_fork_that_lives_longer_does_not_hold_its_parents_lock(tmp_path: Path) -> None:
+    with nothing() as url:
+        client = Client(url, spool=tmp_path)
+        log(client)
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        (own,) = tmp_path.iterdir()
+        assert Folder.claim(own) is None, "the parent holds it"
+        client.close(10)
+        folder = Folder.claim(own)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert folder is not None
+        folder.forget()
 
 
 def test_a_program_that_ends_without_closing_sends_what_it_logged(tmp_path: Path) -> None:
