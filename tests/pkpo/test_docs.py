@@ -9,9 +9,11 @@ import pytest
 import pkpo
 from tests.documents import ADDRESS, ROOT, examples, run
 
-# Those of REST are run against a server, in tests/app.
+SERVED = {"rest.md", "client.md"}  # run against a server, in tests/app
 PAGES = sorted(
-    f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.name not in ("README.md", "rest.md")
+    f"docs/{path.name}"
+    for path in (ROOT / "docs").glob("*.md")
+    if path.name not in SERVED and "```python" in path.read_text()
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -42,7 +43,7 @@ def seen(schedule: Schedule, rate: float | None) -> Observed:
     return {"sum/7": rate, "sum/8": rate / 2} if schedule.observes == "solve_rates" else rate
 
 
-def ks(schedule: Schedule, state: State, measured: list[float | None]) -> list[Any]:
+def ks(schedule: Schedule, state: State, measured: Sequence[float | None]) -> list[Any]:
     found = []
     for rate in measured:
         found.append(schedule.k(state, "sum/7"))
