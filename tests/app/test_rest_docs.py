@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 import app
-from app.body import JSON, JSON_LINES
+from app.body import JSON, JSON_LINES, PARQUET
 from app.errors import MOST_ERRORS, AppError
 from app.estimates.schemas import MOST_KS, MOST_N
-from app.ingest.schemas import MOST_ROWS, MOST_VERDICTS
+from app.ingest.schemas import MOST_ROWS, MOST_VERDICTS, MOST_VERDICTS_OF_A_REQUEST
 from app.middleware import MIB, body_limit
 from app.training.fields import MOST_WEIGHTS
 from app.training.schemas import MOST_ROWS as MOST_LOGGED
@@ -76,6 +76,7 @@ def test_a_method_that_an_address_has_not_is_answered_as_the_table_says(shared_c
         ("rewards in a request", f"{MOST_REWARDS:,}"),
         ("completions, verdicts, groups to store, or metrics in a request", f"{MOST_ROWS:,}"),
         ("verdicts on one completion in a request", f"{MOST_VERDICTS}"),
+        ("verdicts on all completions of a request", f"{MOST_VERDICTS_OF_A_REQUEST:,}"),
         ("k in a curve or an estimate", f"{MOST_KS}"),
         ("k in a weighted transform", f"{MOST_WEIGHTS:,}"),
         ("n that `…/missing` lists, and n of a problem in `/v1/estimates`", f"{MOST_N:,}"),
@@ -91,4 +92,4 @@ def test_what_is_stored_in_one_request_has_one_limit() -> None:
 
 
 def test_the_forms_that_completions_come_in_are_shown() -> None:
-    assert all(f"Content-Type: {media_type}" in (ROOT / PAGE).read_text() for media_type in (JSON, JSON_LINES))
+    assert all(f"Content-Type: {media_type}" in (ROOT / PAGE).read_text() for media_type in (JSON, JSON_LINES, PARQUET))
