@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from pkpo import inputs
 from pkpo.answers import AnswerMetric, answer_values, ragged_answers
 from pkpo.estimators import fail_at_k, g_pass_at_k, max_at_ks, mg_pass_at_k, pass_at_k, pass_hat_k
-from pkpo.intervals import mean_interval
+from pkpo.intervals import MeanInterval, mean_interval
 from pkpo.majority import Ties
 
 CountMetric = Literal["pass_at_k", "fail_at_k", "pass_hat_k"]
 ShareMetric = Literal["g_pass_at_k", "mg_pass_at_k"]
 RewardMetric = Literal["max_at_k", "min_at_k"]
+Interval = Callable[..., MeanInterval]
 
 ESTIMATORS: Mapping[str, str] = MappingProxyType(
     {
@@ -54,7 +55,7 @@ class PassAtKCurve:
     estimator: str  # the formula per problem
     points: tuple[CurvePoint, ...]  # in ascending k
     level: float
-    method: str  # of the interval: "t", problems as a sample, P - 1 degrees of freedom
+    method: str  # of the interval; "t": problems as a sample, P - 1 degrees of freedom
     problems: int
     n_min: int  # completions of the problem that has fewest
     n_max: int
@@ -69,6 +70,7 @@ class PassAtKCurve:
         metric: CountMetric | ShareMetric = "pass_at_k",
         tau: float | None = None,
         level: float = 0.95,
+        interval: Interval = mean_interval,
     ) -> Self:
         """The curve of problems with n completions each of which c passed, of shape (P,); one n may stand for all.
 
@@ -78,6 +80,8 @@ class PassAtKCurve:
           k: one, several (taken in ascending order, each once), or None for default_ks(min(n)), without k = 1 where
             the metric has none.
           tau: the share of attempts that have to pass, for g_pass_at_k alone.
+          interval: what makes the interval from the values per problem at one k, level and bounds: mean_interval, or
+            functools.partial(mean_interval, clusters=...), functools.partial(bootstrap_interval, seed=...).
         Raises:
           ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, min(n)], a tau that is
             missing or too many, or counts that the metric's function refuses.
@@ -100,7 +104,7 @@ class PassAtKCurve:
         if k is None and metric == "mg_pass_at_k":
             ks = ks[1:] or ks
         values = [estimators[metric](totals, passed, each) for each in ks]
-        return cls._from_values(metric, ks, values, totals, level, bounds=(0.0, 1.0), tau=tau)
+        return cls._from_values(metric, ks, values, totals, level, interval, bounds=(0.0, 1.0), tau=tau)
 
     @classmethod
     def from_rewards(
@@ -111,12 +115,14 @@ class PassAtKCurve:
         metric: RewardMetric = "max_at_k",
         mask: ArrayLike | None = None,
         level: float = 0.95,
+        interval: Interval = mean_interval,
     ) -> Self:
         """The curve of rewards of shape (P, n), masked or not, or of one list of rewards for each problem.
 
         Args:
           k: one, several (taken in ascending order, each once), or None for default_ks of the smallest n.
           mask: booleans that broadcast to an array of rewards, True for a real completion.
+          interval: as for from_counts.
         Raises:
           ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, smallest n], or rewards
             that max_at_k refuses.
@@ -130,7 +136,7 @@ class PassAtKCurve:
         ks = _ks(k, totals)
         sign = 1.0 if metric == "max_at_k" else -1.0
         values = list(sign * max_at_ks(sign * g, ks, valid).T)
-        return cls._from_values(metric, ks, values, totals, level)
+        return cls._from_values(metric, ks, values, totals, level, interval)
 
     @classmethod
     def from_answers(
@@ -143,6 +149,7 @@ class PassAtKCurve:
         ties: Ties = "share",
         mask: ArrayLike | None = None,
         level: float = 0.95,
+        interval: Interval = mean_interval,
     ) -> Self:
         """The curve of answers of shape (P, n), masked or not, or of one list of answers for each problem.
 
@@ -151,6 +158,7 @@ class PassAtKCurve:
           k: one, several (taken in ascending order, each once), or None for default_ks of the smallest n.
           ties: as for maj_at_k.
           mask: booleans that broadcast to an array of answers, True for a real completion.
+          interval: as for from_counts.
         Raises:
           ValueError: no problems, an unknown metric, a level outside (0, 1), a k outside [1, smallest n], or answers
             that maj_at_k or distinct_at_k refuses.
@@ -166,7 +174,7 @@ class PassAtKCurve:
         ks = _ks(k, totals)
         values = list(answer_values(metric, given, correct, ks, ties, valid).T)
         bounds = (0.0, 1.0 if metric == "maj_at_k" else math.inf)
-        return cls._from_values(metric, ks, values, totals, level, bounds=bounds)
+        return cls._from_values(metric, ks, values, totals, level, interval, bounds=bounds)
 
     @classmethod
     def _from_values(
@@ -176,11 +184,12 @@ class PassAtKCurve:
         values: Sequence[NDArray[np.float64]],
         totals: NDArray[np.int64],
         level: float,
+        interval: Interval,
         bounds: tuple[float, float] = (-math.inf, math.inf),
         tau: float | None = None,
     ) -> Self:
         """The curve of one value per problem at each k."""
-        means = [mean_interval(each, level, bounds=bounds) for each in values]
+        means = [interval(each, level, bounds=bounds) for each in values]
         return cls(
             metric=metric,
             estimator=ESTIMATORS[metric] + ("" if tau is None else f", tau = {tau}"),
@@ -189,7 +198,7 @@ class PassAtKCurve:
                 for k, mean in zip(ks, means, strict=True)
             ),
             level=float(level),
-            method="t",
+            method=means[0].method,
             problems=len(totals),
             n_min=int(totals.min()),
             n_max=int(totals.max()),

@@ -3,6 +3,7 @@ import json
 import math
 import time
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pkpo
-from pkpo import CurvePoint, PassAtKCurve, default_ks, max_at_k, mean_interval, min_at_k, pad, pass_at_k
+from pkpo import (
+    CurvePoint,
+    PassAtKCurve,
+    bootstrap_interval,
+    default_ks,
+    max_at_k,
+    mean_interval,
+    min_at_k,
+    pad,
+    pass_at_k,
+)
 from tests.pkpo import exact
 from tests.pkpo.results_files import shared
 
@@ -215,3 +226,18 @@ def test_counts_of_other_problems_are_refused_and_one_n_stands_for_all() -> None
     with pytest.raises(ValueError, match=r"one entry per problem; got shapes \(2,\) and \(1,\)"):
         PassAtKCurve.from_counts([10, 10], [1])
     assert PassAtKCurve.from_counts(10, [1, 3]) == PassAtKCurve.from_counts([10, 10], [1, 3])
+
+
+def test_a_curve_takes_another_interval_at_every_k() -> None:
+    n, c, clusters = [4, 4, 5, 6], [0, 1, 3, 6], ["a", "a", "b", "c"]
+    bootstrap = partial(bootstrap_interval, seed=3)
+    for interval in (partial(mean_interval, clusters=clusters), bootstrap):
+        curve = PassAtKCurve.from_counts(n, c, [1, 4], interval=interval, level=0.9)
+        for point in curve.points:
+            expected = interval(pass_at_k(n, c, point.k), 0.9, bounds=(0.0, 1.0))
+            assert (point.low, point.high, curve.method) == (expected.low, expected.high, expected.method)
+    rewards = [[0.0, 1.0, 3.0], [2.0, 0.5, 0.5], [1.0, 1.0, 0.0]]
+    of_rewards = PassAtKCurve.from_rewards(rewards, 2, interval=bootstrap)
+    assert of_rewards.points[0].high == bootstrap(max_at_k(rewards, 2)).high
+    answers = PassAtKCurve.from_answers([["a", "b"], ["b", "b"]], k=2, metric="distinct_at_k", interval=bootstrap)
+    assert answers.method == "studentised bootstrap over problems"

@@ -147,6 +147,15 @@ def test_calibration_sets_the_prediction_from_a_part_against_all(model: Extrapol
     assert (report.model, report.fit_n, report.n, report.problems) == (model, 8, 32, 2000)
 
 
+def test_the_part_for_the_fit_is_drawn_without_replacement() -> None:
+    c = np.random.default_rng(0).binomial(32, np.random.default_rng(1).beta(0.3, 0.6, size=40))
+    all_but_one = calibration(32, c, 31, draws=50).points
+    whole = extrapolate(32, c, default_ks(32), draws=50).points
+    # Drawn with replacement, pass@1 alone would move by some .006.
+    for part, point in zip(all_but_one, whole, strict=True):
+        assert part.predicted == pytest.approx(point.value, abs=0.003)
+
+
 def test_calibration_shows_a_model_that_does_not_hold() -> None:
     # Half of the problems are never solved: no Beta distribution has that, and the prediction goes on rising.
     c = np.concatenate([np.zeros(500, int), np.random.default_rng(0).binomial(64, 0.2, size=500)])
