@@ -33,7 +33,7 @@ test: install-test system-packages
 # The adapter for verl, which needs an environment of its own.
 test-verl:
 	@requirements/install.sh verl
-	@.venv-verl/bin/python -m pytest --config-file=/dev/null --rootdir=. --import-mode=importlib tests/verl $(ARGS)
+	@.venv-verl/bin/python -m pytest --config-file=/dev/null --rootdir=. --noconftest -p no:cacheprovider tests/verl $(ARGS)
 
 check: install-test
 	@$(PY) -m ruff check .

@@ -1,0 +1,96 @@
+"""The advantage estimator for registries of verl's signature: groups by name, settings, a schedule that resumes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="pkpo.integrations.advantages is NOT tested here: torch is not installed")
+
+import torch
+
+import pkpo
+from pkpo.integrations.advantages import AdvantageEstimator
+
+INDEX = np.array(["b", "a", "b", "c", "a", "b", "a", "b", "c", "a"], dtype=object)  # groups of 4, 4 and 2, mixed
+MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]] * 5)
+
+
+def rewards(seed: int = 0) -> torch.Tensor:
+    """At the last token of each response, as an outcome reward stands."""
+    at_last = torch.zeros(10, 4)
+    at_last[torch.arange(10), MASK.sum(dim=1) - 1] = torch.rand(10, generator=torch.Generator().manual_seed(seed))
+    return at_last
+
+
+def expected(name: str, k: int, of: torch.Tensor, scale: pkpo.Scale = "mean") -> Any:
+    scores, credits = of.double().sum(dim=1).numpy(), np.zeros(10)
+    for group in "abc":
+        rows = np.equal(INDEX, group)
+        if rows.sum() >= k:
+            credits[rows] = pkpo.transform(name, scores[rows], k, scale=scale)
+    return torch.from_numpy(credits).float()[:, None] * MASK
+
+
+@pytest.mark.parametrize("name", ["sloo_minus_one", "s", "plugin"])
+def test_each_token_of_a_response_has_its_credit_in_its_group(name: str) -> None:
+    advantages, returns = AdvantageEstimator({"k": 2, "transform": name})(rewards(), MASK, INDEX)
+    torch.testing.assert_close(advantages, expected(name, 2, rewards()))
+    assert torch.equal(advantages, returns)
+    assert advantages is not returns
+
+
+def test_settings_come_from_the_configuration_too() -> None:
+    estimate = AdvantageEstimator()
+    for k, scale in ((2, "mean"), (1, "sum")):
+        config = {"adv_estimator": "pkpo", "pkpo": {"k": k, "scale": scale}}
+        advantages, _ = estimate(token_level_rewards=rewards(), response_mask=MASK, index=INDEX, config=config)
+        torch.testing.assert_close(advantages, expected("sloo_minus_one", k, rewards(), scale))  # type: ignore[arg-type]
+
+
+def test_a_group_that_is_too_short_for_k_gets_nothing_or_is_refused() -> None:
+    advantages, _ = AdvantageEstimator({"k": 3})(rewards(), MASK, INDEX)
+    assert (advantages[INDEX == "c"] == 0).all()
+    torch.testing.assert_close(advantages, expected("sloo_minus_one", 3, rewards()))
+    with pytest.raises(ValueError, match="needs at least 3 rewards per group"):
+        AdvantageEstimator({"k": 3, "short": "error"})(rewards(), MASK, INDEX)
+
+
+def test_a_missing_reward_is_left_out() -> None:
+    missing = rewards()
+    missing[0, 0] = torch.nan
+    advantages, _ = AdvantageEstimator({"k": 2})(missing, MASK, INDEX)
+    assert (advantages[0] == 0).all()
+    others = [2, 5, 7]
+    scores = rewards().double().sum(dim=1).numpy()[others]
+    assert advantages[others, 0].numpy() == pytest.approx(pkpo.sloo_minus_one(scores, 2, scale="mean"))
+
+
+def test_a_schedule_goes_on_from_its_file(tmp_path: Path) -> None:
+    settings = {"k": {"schedule": "linear", "from": 4, "to": 1, "over": 3}, "state": str(tmp_path / "k.json")}
+    for step, k in enumerate((4, 3, 2, 1)):
+        advantages, _ = AdvantageEstimator(settings)(rewards(step), MASK, INDEX)  # a process of its own for each step
+        torch.testing.assert_close(advantages, expected("sloo_minus_one", k, rewards(step)))
+    assert [path.name for path in tmp_path.iterdir()] == ["k.json"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, r"pkpo needs its k in the configuration: \+algorithm\.pkpo\.k=8"),
+        ({"k": 2, "baseline": "mean"}, "pkpo takes k, transform, scale, short, state; got baseline"),
+        ({"k": 5}, "needs groups of at least 5 completions; got 4"),
+        ({"k": 2, "scale": "max"}, "credit_scale must be one of"),
+        ({"k": {"schedule": "signal", "smallest": 1, "largest": 4, "per_problem": True}}, "must know problems apart"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        AdvantageEstimator(settings)(rewards(), MASK, INDEX)
+
+
+def test_a_training_without_settings_says_what_is_missing() -> None:
+    for config in (None, {}, {"pkpo": None}):
+        with pytest.raises(ValueError, match="pkpo needs its k"):
+            AdvantageEstimator()(rewards(), MASK, INDEX, config=config)
