@@ -104,3 +104,9 @@ def test_coverage_over_all_outcomes_is_the_level_on_average_and_never_below_for_
 def test_what_has_no_interval_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pass_at_k_interval(**arguments)
+
+
+def test_where_every_problem_is_solved_or_not_the_share_of_solved_ones_has_an_interval_near_one() -> None:
+    # At k = n a mean over P problems is a share: docs/intervals.md has these figures.
+    found = {method: round(coverage(method, 100, 0.99), 2) for method in METHODS}
+    assert found == {"wilson": 0.92, "jeffreys": 0.98, "clopper-pearson": 0.98}
