@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pkpo.commands.file_curve import FileCurve
 
 COUNT_METRICS = ("pass_at_k", "fail_at_k", "pass_hat_k")
+SHARE_METRICS = ("g_pass_at_k", "mg_pass_at_k")
 REWARD_METRICS = ("max_at_k", "min_at_k")
+ANSWER_METRICS = ("maj_at_k", "distinct_at_k")
+TIES = ("share", "correct", "wrong")
 FIGURES = ("png", "html")
 DESCRIPTION = """\
 The pass@k curve of results files, with intervals: no server, no account, nothing is sent anywhere.
@@ -55,6 +58,8 @@ examples:
   pkpo curve results.jsonl
   pkpo curve results.jsonl.gz --k 1,8,64 --level 0.99
   pkpo curve rewards.csv --metric max_at_k
+  pkpo curve results.jsonl --metric g_pass_at_k --tau 0.5
+  pkpo curve results.jsonl --metric maj_at_k --answer final_answer
   pkpo curve step_0.jsonl step_200.jsonl --html curves.html
   pkpo curve example_model_solutions.jsonl.gz --problem question --passed 175b_verification.is_correct
   zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
@@ -79,8 +84,17 @@ def add_curve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     command.add_argument(
         "--metric",
-        choices=COUNT_METRICS + REWARD_METRICS,
-        help="default: pass_at_k where the file says what passed, else max_at_k of its rewards",
+        choices=COUNT_METRICS + SHARE_METRICS + REWARD_METRICS + ANSWER_METRICS,
+        help="default: pass_at_k where the file says what passed, else max_at_k of its rewards; "
+        "maj_at_k and distinct_at_k need answers",
+    )
+    command.add_argument(
+        "--tau", type=_share, metavar="T", help="for g_pass_at_k: the share of k attempts that have to pass, as 0.5"
+    )
+    command.add_argument(
+        "--ties",
+        choices=TIES,
+        help="for maj_at_k: a correct one of t winners counts 1/t (share, the default), 1 (correct), or 0 (wrong)",
     )
     command.add_argument("--level", type=_level, default=0.95, help="confidence level of the interval (0.95)")
     command.add_argument("--missing", choices=("error", "drop", "fail"), default="error", help="see below")
@@ -110,6 +124,10 @@ def run_curve(arguments: argparse.Namespace) -> int:
     """Print the curve of each file as soon as it is there."""
     if arguments.fail_reward is not None and arguments.missing != "fail":
         raise CommandError("--fail-reward is for --missing fail", status=2)
+    if (arguments.tau is None) == (arguments.metric == "g_pass_at_k"):
+        raise CommandError("--tau and --metric g_pass_at_k need each other", status=2)
+    if arguments.ties is not None and arguments.metric != "maj_at_k":
+        raise CommandError("--ties is for --metric maj_at_k", status=2)
     from pkpo.commands import curve_table
 
     write = {"table": curve_table.as_table, "json": curve_table.as_json, "csv": curve_table.as_csv}[arguments.output]
@@ -163,6 +181,8 @@ def _file_curves(name: str, arguments: argparse.Namespace) -> "Iterator[FileCurv
                 each,
                 arguments.k,
                 metric=arguments.metric,
+                tau=arguments.tau,
+                ties=arguments.ties or "share",
                 missing=arguments.missing,
                 fail_reward=arguments.fail_reward,
                 level=arguments.level,
@@ -207,6 +227,13 @@ def _level(text: str) -> float:
     if not 0 < level < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1, as 0.95 is")
     return level
+
+
+def _share(text: str) -> float:
+    share = _finite(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1, as 0.5 is")
+    return share
 
 
 def _finite(text: str) -> float:

@@ -112,7 +112,7 @@ def _about(result: FileCurve) -> list[str]:
 
 def _rows(result: FileCurve) -> list[str]:
     curve = result.curve
-    rate = not curve.metric.startswith(("max_", "min_"))
+    rate = not curve.metric.startswith(("max_", "min_", "distinct_"))
     scale = "0" + "1".rjust(PLOT_COLUMNS - 1) if rate else ""
     write = "{:.4f}".format if rate else "{:.6g}".format
     cells = [("k", _name(curve.metric), "s.e.", f"{100 * curve.level:.12g} % interval", scale)]
@@ -165,6 +165,8 @@ def _notes(result: FileCurve) -> list[str]:
             f"left out for missing verdicts: {_count(len(result.left_out), 'problem')} ({names}); "
             "the curve is of the others, not of the whole set"
         )
+    if curve.metric == "g_pass_at_k":
+        notes.append(f"g_pass@k: {curve.estimator}")
     if curve.metric.startswith(("max_", "min_")) and not result.verdicts.judged:
         notes.append("the file has rewards and does not say what passed: this is the expected best of k, not pass@k")
     return [_styled(DIM, note) for note in notes]

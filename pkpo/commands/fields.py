@@ -7,11 +7,12 @@ COLUMNS = {
     "passed": "whether the completion passed; nothing else in the file is then a verdict",
     "reward": "its reward; nothing else in the file is then a verdict",
     "text": "its text",
+    "answer": "its answer",
 }
 
 
 def add_fields(command: argparse.ArgumentParser) -> None:
-    """Add --problem, --passed, --reward and --text to a command that reads results files."""
+    """Add --problem, --passed, --reward, --text and --answer to a command that reads results files."""
     group = command.add_argument_group(
         "fields of a generic file",
         "in JSON Lines also by dots into objects, as in --problem question --passed 6b_finetuning.is_correct",

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric
+from pkpo.answers import AnswerMetric
+from pkpo.commands.file_answers import answers_of
+from pkpo.curves import CountMetric, PassAtKCurve, RewardMetric, ShareMetric
+from pkpo.majority import Ties
 from pkpo.readers import ProblemVerdicts, ResultsFile, Verdicts
 from pkpo.readers.rows import shown
 
+Metric = CountMetric | ShareMetric | RewardMetric | AnswerMetric
 Missing = Literal["error", "drop", "fail"]
 
 
@@ -35,7 +39,9 @@ def file_curve(
     file: ResultsFile,
     ks: Sequence[int] | None = None,
     *,
-    metric: CountMetric | RewardMetric | None = None,
+    metric: Metric | None = None,
+    tau: float | None = None,
+    ties: Ties = "share",
     missing: Missing = "error",
     fail_reward: float | None = None,
     level: float = 0.95,
@@ -45,24 +51,32 @@ def file_curve(
     Args:
       ks: None for the powers of two up to the smallest n, and that n.
       metric: None for pass_at_k, or max_at_k where the file has rewards only.
+      tau: the share of attempts that have to pass, for g_pass_at_k alone.
+      ties: what a tied vote is worth, for maj_at_k.
       missing: what a completion without a verdict is: a reason for a ValueError, one completion less, or a failed one.
       fail_reward: the reward of a failed one, for metrics of rewards under `fail`.
     Raises:
       ReadError: the file is unsound.
-      ValueError: no verdicts of the kind that `metric` takes, missing ones under `error`, or a k beyond the smallest n.
+      ValueError: no verdicts or answers of the kind that `metric` takes, missing ones under `error`, or a k beyond the
+        smallest n.
     """
     verdicts = file.verdicts()
     metric = metric or ("pass_at_k" if verdicts.judged else "max_at_k")
-    of_counts = metric in get_args(CountMetric)
-    _refuse_without_verdicts(verdicts, metric, of_counts)
-    known = {name: each.judged if of_counts else len(each.rewards) for name, each in verdicts.problems.items()}
+    of_counts = metric in get_args(CountMetric) + get_args(ShareMetric)
+    of_passes = of_counts or metric == "maj_at_k"
+    _refuse_without_verdicts(verdicts, metric, of_passes)
+    known = {name: each.judged if of_passes else len(each.rewards) for name, each in verdicts.problems.items()}
     n = _used(verdicts, known, missing, max(ks) if ks else None)
     if ks:
         _refuse_beyond(max(ks), n)
     problems = [verdicts.problems[name] for name in n]
     if of_counts:
         counts = list(n.values()), [problem.passed for problem in problems]
-        curve = PassAtKCurve.from_counts(*counts, ks, metric=cast(CountMetric, metric), level=level)
+        curve = PassAtKCurve.from_counts(*counts, ks, metric=cast(CountMetric, metric), tau=tau, level=level)
+    elif metric in get_args(AnswerMetric):
+        of_answers = cast(AnswerMetric, metric)
+        answers, correct = answers_of(file, of_answers, n, fill=missing == "fail")
+        curve = PassAtKCurve.from_answers(answers, correct, ks, metric=of_answers, ties=ties, level=level)
     else:
         rewards = [_rewards(problem, n[name], fail_reward) for name, problem in zip(n, problems, strict=True)]
         curve = PassAtKCurve.from_rewards(rewards, ks, metric=cast(RewardMetric, metric), level=level)
@@ -70,15 +84,15 @@ def file_curve(
     return FileCurve(file, verdicts, curve, n, missing, verdicts.completions - sum(known.values()), left_out)
 
 
-def _refuse_without_verdicts(verdicts: Verdicts, metric: str, of_counts: bool) -> None:
+def _refuse_without_verdicts(verdicts: Verdicts, metric: str, of_passes: bool) -> None:
     if not verdicts.judged and not verdicts.given_rewards:
         raise ValueError(
             "no verdicts in it, so there is no curve; `pkpo import` it and verify its completions, "
             "or give a file that says what passed"
         )
-    if not of_counts and not any(problem.rewards for problem in verdicts.problems.values()):
+    if not of_passes and not any(problem.rewards for problem in verdicts.problems.values()):
         raise ValueError(f"{metric} needs rewards, and it says only how many completions passed: take pass_at_k")
-    if of_counts and not verdicts.judged:
+    if of_passes and not verdicts.judged:
         raise ValueError(
             f"{metric} needs passed, and it has rewards only, for which pkpo guesses no threshold; "
             "--metric max_at_k is the expected best reward among k"
