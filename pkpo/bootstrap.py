@@ -113,35 +113,35 @@ def simultaneous_band(
     level: float = 0.95,
     *,
     seed: int,
-    draws: int = 10_000,
+    draws: int = 2000,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[MeanInterval, ...]:
     """The mean of each column with an interval, all of which hold their true value at once with this level.
 
-    The intervals are mean -+ q * standard error, q the level's quantile of max_k |T_k|. T is a multiplier bootstrap
-    over problems: T_k = sum_i x_i (value_ik - mean_k) / sqrt(sum_i (value_ik - mean_k)^2) with x standard normal,
-    over the root of an independent chi-squared / (P - 1). So each T_k is Student's t, correlated as the data are.
+    The intervals are mean -+ q * standard error, q the level's quantile over resamples of problems of the largest
+    |mean* - mean| / (sd* / sqrt(P)) of all columns, and at least Student's t. It grows with skewed values, and little
+    with the number of columns where these are alike, as pass@k is at neighbouring k.
 
     Args:
       values: one per problem and k, finite, shape (P, K): np.stack([pass_at_k(n, c, k) for k in ks], axis=1).
       level, bounds: as for mean_interval; a column that is constant has an interval of no width.
-      seed: of the multipliers, an integer of at least 0.
+      seed: of the resamples, an integer of at least 0.
       draws: how many of them. Cost: draws * P * K.
     Raises:
       ValueError: as for mean_interval, values not of shape (P, K), a seed that is none, or too few draws.
 
-    Montiel Olea and Plagborg-Moller (2019), J. Appl. Econometrics 34, algorithm 1.
+    Montiel Olea and Plagborg-Moller (2019), J. Appl. Econometrics 34, for bands by the largest t.
     """
     array, _ = inputs.rewards(values, name="values")
     if array.ndim != 2:
         raise ValueError(f"values must have shape (P, K); got {array.shape}")
     means = [mean_interval(column, level, bounds=bounds) for column in array.T]
     rng, draws = generator(seed), enough_draws(draws, means[0].level)
-    method = "simultaneous t, multiplier bootstrap"
+    method = "simultaneous, studentised bootstrap over problems"
     if len(array) < 2:
         return tuple(_renamed(mean, mean.low, mean.high, method, seed) for mean in means)
     q = max(_largest_t(array, rng, draws, means[0].level), student_t(means[0].level, len(array) - 1))
-    halves = [q * mean.standard_error for mean in means]
+    halves = [q * mean.standard_error if mean.standard_error else 0.0 for mean in means]  # q may be infinite
     return tuple(
         _renamed(mean, max(mean.value - half, bounds[0]), min(mean.value + half, bounds[1]), method, seed)
         for mean, half in zip(means, halves, strict=True)
@@ -195,11 +195,16 @@ def _studentised(
         return _renamed(plain, math.nan, math.nan, method, seed)
     drawn = [resample(rng, rows) for rows in blocks(draws, plain.problems)]
     away, error = np.concatenate([mean for mean, _ in drawn]) - center, np.concatenate([error for _, error in drawn])
-    # A resample without spread is infinitely many of its errors away, unless it is where it should be.
-    t = np.divide(away, error, out=np.where(np.abs(away) < 1e-12, 0.0, np.copysign(np.inf, away)), where=error > 0)
-    t_low, t_high = tails(t, plain.level)
+    t_low, t_high = tails(_in_errors(away, error), plain.level)
     ends = [plain.value - (t * plain.standard_error if plain.standard_error else 0.0) for t in (t_high, t_low)]
     return _renamed(plain, max(float(ends[0]), bounds[0]), min(float(ends[1]), bounds[1]), method, seed)
+
+
+def _in_errors(away: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many of its errors each resample is away: infinitely many without spread, unless it is where it should be."""
+    nowhere = np.where(np.abs(away) < 1e-12, 0.0, np.copysign(np.inf, away))
+    distances: NDArray[np.float64] = np.divide(away, error, out=nowhere, where=error > 0)
+    return distances
 
 
 def _renamed(plain: MeanInterval, low: float, high: float, method: str, seed: int) -> MeanInterval:
@@ -217,11 +222,12 @@ def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np
 
 
 def _largest_t(values: NDArray[np.float64], rng: np.random.Generator, draws: int, level: float) -> float:
-    """The level's quantile of the largest |T_k|."""
-    P = len(values)
-    deviations = values - values.mean(axis=0)
-    sizes = np.sqrt(np.square(deviations).sum(axis=0))
-    directions = np.divide(deviations, sizes, out=np.zeros_like(deviations), where=sizes > 0)
-    largest = [np.abs(rng.standard_normal((rows, P)) @ directions).max(axis=1) for rows in blocks(draws, P)]
-    t = np.concatenate(largest) / np.sqrt(rng.chisquare(P - 1, size=draws) / (P - 1))
-    return float(np.quantile(t, level, method="inverted_cdf"))
+    """The level's quantile of the largest |t*| of all columns over resamples of the rows."""
+    P, means = len(values), values.mean(axis=0)
+    largest = []
+    for rows in blocks(draws, P):
+        chosen = rng.integers(P, size=(rows, P))
+        resampled = (_mean_and_error(column[chosen]) for column in values.T)
+        each = [_in_errors(mean - center, error) for (mean, error), center in zip(resampled, means, strict=True)]
+        largest.append(np.abs(each).max(axis=0))
+    return float(np.quantile(np.concatenate(largest), level, method="inverted_cdf"))
