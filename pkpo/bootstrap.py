@@ -212,9 +212,10 @@ def _renamed(plain: MeanInterval, low: float, high: float, method: str, seed: in
 
 
 def _mean_and_error(chosen: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean and the standard error of each row."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return chosen.mean(axis=1), chosen.std(axis=1, ddof=1) / math.sqrt(chosen.shape[1])
+    """The mean and the standard error of each row, exactly 0 where its values are equal."""
+    error = chosen.std(axis=1, ddof=1) / math.sqrt(chosen.shape[1])
+    error[np.ptp(chosen, axis=1) == 0] = 0
+    return chosen.mean(axis=1), error
 
 
 def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -223,6 +224,7 @@ def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np
 
 def _largest_t(values: NDArray[np.float64], rng: np.random.Generator, draws: int, level: float) -> float:
     """The level's quantile of the largest |t*| of all columns over resamples of the rows."""
+    values = np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])  # t has no unit, _in_errors a least distance
     P, means = len(values), values.mean(axis=0)
     largest = []
     for rows in blocks(draws, P):

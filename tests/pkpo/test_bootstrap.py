@@ -44,8 +44,9 @@ def test_the_bootstrap_keeps_the_scale_and_stays_within_bounds() -> None:
     large = bootstrap_interval(np.array(SKEWED) * 2.0**1000, seed=0, bounds=(0, 2.0**1000))
     assert (large.low, large.high) == (found.low * 2.0**1000, found.high * 2.0**1000)
     assert found.high == 1
-    # Two problems in five have 0: resamples of them alone, of no spread, are in more than half a percent.
+    # Two problems in five have one value: resamples of them alone, of no spread, are in more than half a percent.
     assert bootstrap_interval(SKEWED, 0.99, seed=0).high == math.inf
+    assert bootstrap_interval(np.array(SKEWED) + 0.3, 0.99, seed=0).high == math.inf
 
 
 def test_values_without_spread_give_no_width_and_one_problem_none_at_all() -> None:
@@ -127,6 +128,13 @@ def test_a_band_is_the_quantile_of_the_largest_t_over_all_resamples() -> None:
     found = simultaneous_band(values, 0.7, seed=1, draws=40_000)
     for mean, each in zip(means, found, strict=True):
         assert each.high == pytest.approx(mean + q * each.standard_error, abs=0.02)
+
+
+def test_a_band_keeps_the_scale_of_each_column() -> None:
+    values = np.array([[0.0, 0.1], [0.1, 0.5], [0.4, 0.5], [1.0, 0.7], [0.3, 0.0]])
+    plain, scaled = (simultaneous_band(each, 0.7, seed=1) for each in (values, values * [2.0**-90, 2.0**90]))
+    assert scaled[0].high == plain[0].high * 2.0**-90
+    assert scaled[1].high == plain[1].high * 2.0**90
 
 
 def test_a_band_takes_constant_columns_one_problem_and_bounds() -> None:
