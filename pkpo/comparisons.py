@@ -3,18 +3,16 @@
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.bootstrap import blocks, bootstrap_interval, generator
-from pkpo.curves import CountMetric, RewardMetric, default_ks
+from pkpo.bootstrap import blocks, generator
+from pkpo.curves import CountMetric, Interval, RewardMetric, default_ks
 from pkpo.estimators import fail_at_k, max_at_ks, pass_at_k, pass_hat_k
 from pkpo.intervals import mean_interval
-
-ComparisonInterval = Literal["t", "bootstrap"]
 
 # So many differences that are not zero have all their 2^m signs tried; for more, signs are drawn.
 _MOST_EXACT = 20
@@ -45,7 +43,7 @@ class Comparison:
     level: float
     method: str  # of the interval
     test: str  # of the p-values
-    seed: int | None  # of what was drawn at random, None where nothing was
+    seed: int | None  # of the signs, None where all were tried
 
     @classmethod
     def from_counts(
@@ -59,7 +57,7 @@ class Comparison:
         problems: Sequence[Hashable] | None = None,
         metric: CountMetric = "pass_at_k",
         level: float = 0.95,
-        interval: ComparisonInterval = "t",
+        interval: Interval = mean_interval,
         seed: int = 0,
         draws: int = 9_999,
     ) -> Self:
@@ -75,11 +73,11 @@ class Comparison:
           n_a, c_a, n_b, c_b: completions and passes, shape (P,); one n may stand for all problems.
           k: one, several, or None for default_ks of the smallest n of both.
           problems: their names for newly_solved and forgotten; without, their places from 0.
-          interval: "t", or "bootstrap" for the studentised one over problems.
-          seed, draws: of the signs and of the resamples.
+          interval: as for PassAtKCurve.from_counts, of the differences per problem.
+          seed, draws: of the signs, where they are drawn.
         Raises:
           ValueError: counts of unequal shapes, names that are not one for each problem or stand twice, or what
-            pass_at_k, mean_interval and bootstrap_interval refuse.
+            pass_at_k and the interval refuse.
 
         Good (2005), Permutation, Parametric and Bootstrap Tests, section 3.2.1; Phipson and Smyth (2010), Statist.
         Appl. Genet. Mol. Biol. 9, for the count of draws; Westfall and Young (1993), Resampling-Based Multiple Testing,
@@ -118,7 +116,7 @@ class Comparison:
         mask_b: ArrayLike | None = None,
         metric: RewardMetric = "max_at_k",
         level: float = 0.95,
-        interval: ComparisonInterval = "t",
+        interval: Interval = mean_interval,
         seed: int = 0,
         draws: int = 9_999,
     ) -> Self:
@@ -148,17 +146,12 @@ class Comparison:
         forgotten: tuple[Hashable, ...] | None = None,
         bounds: tuple[float, float] = (-math.inf, math.inf),
         level: float,
-        interval: ComparisonInterval,
+        interval: Interval,
         seed: int,
         draws: int,
     ) -> Self:
         """The comparison of differences per problem and k, shape (P, K)."""
-        if interval == "t":
-            means = [mean_interval(each, level, bounds=bounds) for each in differences.T]
-        elif interval == "bootstrap":
-            means = [bootstrap_interval(each, level, seed=seed, draws=draws, bounds=bounds) for each in differences.T]
-        else:
-            raise ValueError(f"interval must be t or bootstrap; got {interval!r}")
+        means = [interval(each, level, bounds=bounds) for each in differences.T]
         flips = sign_flips(differences, seed=seed, draws=draws)
         return cls(
             metric=metric,
@@ -172,7 +165,7 @@ class Comparison:
             level=means[0].level,
             method=means[0].method,
             test=flips.test,
-            seed=None if flips.exact and interval == "t" else int(seed),
+            seed=None if flips.exact else int(seed),
         )
 
 
