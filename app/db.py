@@ -1,14 +1,18 @@
 """The way to Postgres: engine, the session of a request, migrations."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 # Alembic is imported by who migrates or asks for the state of the schema: it is a sixth of the service's start.
 if TYPE_CHECKING:
@@ -17,6 +21,12 @@ if TYPE_CHECKING:
 OLDEST_POSTGRES = 15
 # Whoever migrates holds this advisory lock, so that services started together do not migrate together.
 MIGRATION_LOCK = 0x706B706F
+
+
+# Requests that hold a session at once. FastAPI runs endpoints in 40 threads. Of writers that wait for one another's
+# locks, the one that holds them needs a thread once more, to encode its answer before it commits, and must find one.
+MOST_SESSIONS = 24
+_LONGEST_WAIT = 10.0  # seconds, for a session
 
 
 class UnsuitableDatabase(Exception):
@@ -39,9 +49,9 @@ def make_engine(url: str) -> Engine:
     return create_engine(
         target.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,  # a Postgres that was restarted costs a reconnection, not an error
-        pool_size=16,
-        max_overflow=32,  # FastAPI runs up to 40 endpoints at once in its threads
-        pool_timeout=10,
+        pool_size=MOST_SESSIONS,
+        max_overflow=MOST_SESSIONS,  # for keys that are looked up meanwhile
+        pool_timeout=_LONGEST_WAIT,
         json_serializer=_to_json,
         json_deserializer=orjson.loads,
         connect_args={"connect_timeout": 10, "application_name": "pkpo"},
@@ -92,9 +102,26 @@ def schema_is_current(session: Session) -> bool:
     return set(applied) == set(ScriptDirectory.from_config(alembic_config("")).get_heads())
 
 
-def _session(request: Request) -> Iterator[Session]:
-    sessions: sessionmaker[Session] = request.app.state.sessions
-    with sessions.begin() as session:
+def session_slots() -> asyncio.Semaphore:
+    """What `session_slot` counts, one for each application."""
+    return asyncio.Semaphore(MOST_SESSIONS)
+
+
+@asynccontextmanager
+async def session_slot(app: FastAPI) -> AsyncIterator[None]:
+    """Within it a request may hold a session; PoolTimeout where none of those that do comes to an end for too long."""
+    try:
+        await asyncio.wait_for(app.state.session_slots.acquire(), _LONGEST_WAIT)
+    except TimeoutError:
+        raise PoolTimeout(f"no session within {_LONGEST_WAIT} s") from None
+    try:
+        yield
+    finally:
+        app.state.session_slots.release()
+
+
+async def _session(request: Request) -> AsyncIterator[Session]:
+    async with session_slot(request.app), contextmanager_in_threadpool(request.app.state.sessions.begin()) as session:
         yield session
 
 

@@ -16,7 +16,7 @@ import pkpo
 from app import errors, health
 from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
-from app.db import check_database, make_engine
+from app.db import check_database, make_engine, session_slots
 from app.estimates.routes import router as estimates
 from app.idempotency import Gates, sweep
 from app.ingest.routes import router as ingest
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
+    app.state.session_slots = session_slots()
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
     app.state.gates = Gates()
     errors.install(app, page_of_problem)

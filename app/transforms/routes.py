@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from app.auth.security import Reader, authorize, bearer
 from app.auth.service import Caller, ScopeMissing
 from app.body import JSON, Body, body_in
+from app.db import session_slot
 from app.errors import InvalidRequest
 from app.transforms import npy, query, record, schemas, service, wire
 from app.transforms.schemas import Record, Recorded, TransformOptions
@@ -70,9 +71,10 @@ async def transform_rewards(request: Request, caller: Reader, body: Annotated[Bo
     """
     small = len(body.content) <= SMALL
     asked = _read(body, request) if small else await run_in_threadpool(_read, body, request)
-    if small and asked.record is None:
-        return _answer(request, caller, asked)
-    return await run_in_threadpool(_answer, request, caller, asked)
+    if asked.record is not None:
+        async with session_slot(request.app):
+            return await run_in_threadpool(_answer, request, caller, asked)
+    return _answer(request, caller, asked) if small else await run_in_threadpool(_answer, request, caller, asked)
 
 
 class _Asked(NamedTuple):
