@@ -19,8 +19,9 @@ from pkpo.variance import pass_at_k_variance_estimate
 # Resamples are made in blocks of about this many values, so that memory does not grow with their number.
 _BLOCK = 2**20
 
-# The resamples of a block: each row's mean and standard error.
-Resample = Callable[[np.random.Generator, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
+# The resamples of a block: each row's mean and standard error. The generator's type is quoted here and elsewhere, for
+# NumPy imports its random numbers, an import of its own, when they are first named.
+Resample = Callable[["np.random.Generator", int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def bootstrap_interval(
@@ -50,7 +51,7 @@ def bootstrap_interval(
     _, exponent = np.frexp(np.abs(array).max())
     scaled = np.ldexp(array, -exponent)
 
-    def resample(rng: np.random.Generator, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def resample(rng: "np.random.Generator", rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         chosen = scaled[rng.integers(len(scaled), size=(rows, len(scaled)))]
         return _mean_and_error(chosen)
 
@@ -88,14 +89,14 @@ def bootstrap_pass_at_k(
     if problems == "sample":
         plain = mean_interval(values, level, bounds=bounds)
 
-        def resample(rng: np.random.Generator, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        def resample(rng: "np.random.Generator", rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             chosen = rng.integers(len(totals), size=(rows, len(totals)))
             return _mean_and_error(pass_at_k(totals[chosen], rng.binomial(totals[chosen], chance[chosen]), k))
 
     elif problems == "fixed":
         plain = fixed_interval(values, _jackknife(totals, passed, k), level, bounds=bounds)
 
-        def resample(rng: np.random.Generator, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        def resample(rng: "np.random.Generator", rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             drawn = rng.binomial(totals, chance, size=(rows, len(totals)))
             all_n = np.broadcast_to(totals, drawn.shape)
             error = np.sqrt(_jackknife(all_n, drawn, k).sum(axis=1)) / len(totals)
@@ -148,7 +149,7 @@ def simultaneous_band(
     )
 
 
-def generator(seed: object) -> np.random.Generator:
+def generator(seed: object) -> "np.random.Generator":
     """The generator of random numbers of that seed; ValueError unless it is an integer of at least 0."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or int(seed) < 0:
         raise ValueError(f"seed must be an integer of at least 0; got {seed!r}")
@@ -222,7 +223,7 @@ def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np
     return pass_at_k_variance_estimate(n, c, k, method="jackknife")
 
 
-def _largest_t(values: NDArray[np.float64], rng: np.random.Generator, draws: int, level: float) -> float:
+def _largest_t(values: NDArray[np.float64], rng: "np.random.Generator", draws: int, level: float) -> float:
     """The level's quantile of the largest |t*| of all columns over resamples of the rows."""
     values = np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])  # t has no unit, _in_errors a least distance
     P, means = len(values), values.mean(axis=0)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 from pkpo.bootstrap import blocks, generator
-from pkpo.curves import CountMetric, Interval, RewardMetric, default_ks
+from pkpo.curves import CountMetric, Interval, RewardMetric, ascending_ks, default_ks
 from pkpo.estimators import fail_at_k, max_at_ks, pass_at_k, pass_hat_k
 from pkpo.intervals import mean_interval
 
@@ -87,7 +87,7 @@ class Comparison:
         if len(a[0]) != len(b[0]):
             raise ValueError(f"a and b must have the same problems; got {len(a[0])} and {len(b[0])}")
         names = _names(problems, len(a[0]))
-        ks = _ks(k, int(min(a[0].min(), b[0].min())))
+        ks = list(default_ks(int(min(a[0].min(), b[0].min()))) if k is None else ascending_ks(k))
         if metric not in _METRICS:
             raise ValueError(f"metric must be one of {', '.join(_METRICS)}; got {metric!r}")
         differences = np.stack([_METRICS[metric](*b, each) - _METRICS[metric](*a, each) for each in ks], axis=1)
@@ -130,7 +130,7 @@ class Comparison:
         if g_a.ndim != 2 or g_b.ndim != 2 or len(g_a) != len(g_b):
             raise ValueError(f"a and b must have shapes (P, n) with one P; got {g_a.shape} and {g_b.shape}")
         n_min = min(_smallest(g_a, valid_a), _smallest(g_b, valid_b))
-        ks = _ks(k, n_min)
+        ks = list(default_ks(n_min) if k is None else ascending_ks(k))
         sign = 1.0 if metric == "max_at_k" else -1.0
         differences = sign * (max_at_ks(sign * g_b, ks, valid_b) - max_at_ks(sign * g_a, ks, valid_a))
         return cls._of_differences(metric, ks, differences, level=level, interval=interval, seed=seed, draws=draws)
@@ -218,7 +218,7 @@ def _all_sums(unit: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
-def _drawn_sums(unit: NDArray[np.float64], rng: np.random.Generator, rows: int) -> NDArray[np.float64]:
+def _drawn_sums(unit: NDArray[np.float64], rng: "np.random.Generator", rows: int) -> NDArray[np.float64]:
     signs = rng.integers(0, 2, size=(rows, len(unit))).astype(np.float64) * 2 - 1
     sums: NDArray[np.float64] = signs @ unit
     return sums
@@ -242,15 +242,6 @@ def _names(problems: Sequence[Hashable] | None, count: int) -> Sequence[Hashable
     if len(set(names)) < count:
         raise ValueError("problems must hold each name once")
     return names
-
-
-def _ks(k: int | Sequence[int] | None, n_min: int) -> list[int]:
-    if k is None:
-        return list(default_ks(n_min))
-    ks = sorted({inputs.attempts(each) for each in (k if isinstance(k, Sequence | np.ndarray) else (k,))})
-    if not ks:
-        raise ValueError("k must hold at least one number of attempts; got none")
-    return ks
 
 
 _METRICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {

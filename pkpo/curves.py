@@ -237,6 +237,14 @@ def default_ks(n_min: int) -> tuple[int, ...]:
     return tuple(powers) if powers[-1] == n_min else (*powers, n_min)
 
 
+def ascending_ks(k: int | Sequence[int]) -> list[int]:
+    """One k, or several, ascending and each once; ValueError where one is no number of attempts, or there is none."""
+    ks = sorted({inputs.attempts(each) for each in (k if isinstance(k, Sequence | np.ndarray) else (k,))})
+    if not ks:
+        raise ValueError("k must hold at least one number of attempts; got none")
+    return ks
+
+
 def pad(groups: Sequence[Sequence[float | None]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Rewards of shape (P, N) and their mask, from groups of any lengths in which None marks a missing completion.
 
@@ -280,9 +288,7 @@ def _ks(k: int | Sequence[int] | None, totals: NDArray[np.int64]) -> list[int]:
         raise ValueError(f"every problem needs at least one completion; problem {int(totals.argmin())} has {n_min}")
     if k is None:
         return list(default_ks(n_min))
-    ks = sorted({inputs.attempts(each) for each in (k if isinstance(k, Sequence | np.ndarray) else (k,))})
-    if not ks:
-        raise ValueError("k must hold at least one number of attempts; got none")
+    ks = ascending_ks(k)
     if ks[-1] > n_min:
         raise ValueError(f"k must be at most the smallest n; got k={ks[-1]}, n={n_min}")
     return ks

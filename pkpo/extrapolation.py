@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pkpo import inputs
 from pkpo.beta_binomial import Tables, fit, pass_at_k_of
 from pkpo.bootstrap import blocks, enough_draws, generator, tails
-from pkpo.curves import default_ks
+from pkpo.curves import ascending_ks, default_ks
 from pkpo.estimators import pass_at_k
 
 ExtrapolationModel = Literal["beta-binomial", "power law"]
@@ -103,7 +103,7 @@ def extrapolate(
     power law; Schaeffer et al. (2025), arXiv:2502.17578, for why such spreads give one.
     """
     totals, passed = _counts(n, c)
-    ks, level, rng = _ks(k), inputs.level_of(level), generator(seed)
+    ks, level, rng = ascending_ks(k), inputs.level_of(level), generator(seed)
     draws = enough_draws(draws, level)
     if model not in _FITS:
         raise ValueError(f"model must be one of {', '.join(_FITS)}; got {model!r}")
@@ -182,13 +182,6 @@ def _counts(n: ArrayLike, c: ArrayLike) -> tuple[Counts, Counts]:
     if not passed.any() or (passed == totals).all():
         raise ValueError(f"{'none' if not passed.any() else 'all'} of the completions passed: no model can be fitted")
     return totals, passed
-
-
-def _ks(k: int | Sequence[int]) -> list[int]:
-    ks = sorted({inputs.attempts(each) for each in (k if isinstance(k, Sequence | np.ndarray) else (k,))})
-    if not ks:
-        raise ValueError("k must hold at least one number of attempts; got none")
-    return ks
 
 
 def _refuse_beta_binomial(n: Counts, c: Counts) -> None:

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from itertools import product
 from typing import Any
 
@@ -160,3 +162,9 @@ def test_a_band_takes_constant_columns_one_problem_and_bounds() -> None:
 def test_what_cannot_be_resampled_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_random_numbers_are_imported_when_they_are_drawn() -> None:
+    named = "pkpo.mean_interval([0, 1]), pkpo.Comparison, pkpo.extrapolate"
+    program = f"import sys, pkpo; {named}; print('numpy.random' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
