@@ -1,8 +1,8 @@
 """Unbiased estimates of pass@k and its relatives, one per problem, from n completions of which k attempts are drawn."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice, starmap
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
     Chen et al. (2021), arXiv:2107.03374, Eq. (1); arXiv:2505.15201v4, Eq. (6) and Corollary 2.
     """
-    return _per_count(n, c, k, _pass)
+    return per_count(n, c, k, lambda *counts: starmap(_complement, shares_without(*counts)))
 
 
 def fail_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def fail_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
     1 - pass_at_k(n, c, k) would lose it where pass@k is near 1. Arguments, shapes and errors are those of pass_at_k.
     """
-    return _per_count(n, c, k, _fail)
+    return per_count(n, c, k, _fail)
 
 
 def pass_hat_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -47,7 +47,7 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
     Yao et al. (2024), arXiv:2406.12045, section 4.
     """
-    return _per_count(n, c, k, lambda n, c, k: _fail(n, n - c, k))
+    return per_count(n, c, k, lambda n, c, k: [*_fail(n, [n - each for each in reversed(c)], k)][::-1])
 
 
 def g_pass_at_k(n: ArrayLike, c: ArrayLike, k: int, tau: float) -> NDArray[np.float64]:
@@ -64,7 +64,7 @@ def g_pass_at_k(n: ArrayLike, c: ArrayLike, k: int, tau: float) -> NDArray[np.fl
     """
     k = inputs.attempts(k)
     needed = max(1, _share_of(k, tau))
-    return _per_count(n, c, k, lambda n, c, k: _mean_over_subsets(n, c, k, needed, lambda _: 1))
+    return per_count(n, c, k, lambda n, c, k: (_mean_over_subsets(n, each, k, needed, lambda _: 1) for each in c))
 
 
 def mg_pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -83,8 +83,11 @@ def mg_pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
         raise ValueError("mg_pass_at_k needs k of at least 2, for its sum has no term at k = 1; got k=1")
     half = (k + 1) // 2
     # A subset with j passes counts once for each i up to j.
-    return _per_count(
-        n, c, k, lambda n, c, k: _mean_over_subsets(n, c, k, half + 1, lambda j: 2 * (j - half), divisor=k)
+    return per_count(
+        n,
+        c,
+        k,
+        lambda n, c, k: (_mean_over_subsets(n, each, k, half + 1, lambda j: 2 * (j - half), divisor=k) for each in c),
     )
 
 
@@ -136,38 +139,50 @@ def best_of(ranked: NDArray[np.float64], ks: Sequence[int]) -> NDArray[np.float6
     if exponents is not None:
         ranked = np.ldexp(ranked, exponents)
         factor = np.ldexp(1.0, -LIFT - exponents[:, 0])
-    sums = [weighted_sums(ranked, order_weights(ranked.shape[1], k)) for k in ks]
-    means = [np.clip(each * factor, lowest, highest) for each in sums]
-    return np.stack(means, axis=1) if means else np.empty((len(ranked), 0))
+    means = np.empty((len(ranked), len(ks)))
+    for column, k in zip(means.T, ks, strict=True):
+        np.multiply(weighted_sums(ranked, order_weights(ranked.shape[1], k)), factor, out=column)
+        np.minimum(np.maximum(column, lowest, out=column), highest, out=column)
+    return means
 
 
-def _per_count(n: ArrayLike, c: ArrayLike, k: int, estimate: Callable[[int, int, int], float]) -> NDArray[np.float64]:
-    """The estimate at each (n, c), computed once for each pair that occurs."""
+def per_count(
+    n: ArrayLike, c: ArrayLike, k: int, of_size: Callable[[int, list[int], int], Iterable[float]]
+) -> NDArray[np.float64]:
+    """The estimates of of_size(n, all c that occur with it, ascending, k), each in the places of its (n, c)."""
     k = inputs.attempts(k)
     totals, passed = inputs.tallies(n, c)
     if totals.size and k > totals.min():
         raise ValueError(f"k must be at most the smallest n; got k={k}, n={totals.min()}")
     pairs, inverse = np.unique(totals << 32 | passed, return_inverse=True)
-    estimates = [estimate(pair >> 32, pair & 0xFFFFFFFF, k) for pair in pairs.tolist()]
+    by_size = groupby(pairs.tolist(), lambda pair: pair >> 32)
+    estimates = [each for n, group in by_size for each in of_size(n, [pair & 0xFFFFFFFF for pair in group], k)]
     each: NDArray[np.float64] = np.array(estimates, dtype=np.float64)[inverse.reshape(totals.shape)]
     return each
 
 
-def _fail_ratio(n: int, c: int, k: int) -> tuple[int, int]:
-    """(mantissa, exponent) of C(n - c, k) / C(n, k), by the shorter of the two equal products."""
-    few, many = sorted((c, k))
-    if n - many < few:
-        return 0, 0
-    return next(islice(binomial_ratios(n, many), few, None), (0, 0))  # (0, 0): it fell below 2^-1600 on the way
+def shares_without(n: int, counts: Sequence[int], k: int) -> Iterator[tuple[int, int]]:
+    """(mantissa, exponent) of C(n - c, k) / C(n, k), the share of k-subsets without a pass, for each c, ascending."""
+    if counts[-1] <= sum(min(c, k) for c in counts):  # one walk over all c is the shorter
+        walk = enumerate(binomial_ratios(n, k))
+        at, share = next(walk)
+        for c in counts:
+            while at < c and share[0]:
+                at, share = next(walk, (c, (0, 0)))
+            yield share
+        return
+    for c in counts:
+        few, many = sorted((c, k))  # the product is the same with c and k in each other's place
+        # It ends where k is above n - c, and below 2^-1600, which counts as zero.
+        yield next(islice(binomial_ratios(n, many), few, None), (0, 0)) if n - many >= few else (0, 0)
 
 
-def _fail(n: int, c: int, k: int) -> float:
-    return math.ldexp(*_fail_ratio(n, c, k))
+def _fail(n: int, counts: Sequence[int], k: int) -> Iterator[float]:
+    return starmap(math.ldexp, shares_without(n, counts, k))
 
 
-def _pass(n: int, c: int, k: int) -> float:
+def _complement(mantissa: int, exponent: int) -> float:
     # In integers 1 - x loses nothing, and Python rounds a quotient of integers once.
-    mantissa, exponent = _fail_ratio(n, c, k)
     whole = 1 << -exponent
     return (whole - mantissa) / whole
 

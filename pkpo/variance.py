@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.estimators import fail_at_k, per_count, shares_without
-from pkpo.weights import LIFT, order_weights
+from pkpo.estimators import fail_at_k
+from pkpo.weights import LIFT, binomial_ratios, order_weights
 
 VarianceMethod = Literal["unbiased", "jackknife", "either"]
 
