@@ -1,15 +1,14 @@
 """How far an estimate of pass@k or max_g@k would vary from draw to draw of one problem's n completions."""
 
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
-from pkpo.estimators import fail_at_k
-from pkpo.weights import LIFT, binomial_ratios, order_weights
+from pkpo.estimators import fail_at_k, per_count, shares_without
+from pkpo.weights import LIFT, order_weights
 
 VarianceMethod = Literal["unbiased", "jackknife", "either"]
 
@@ -152,26 +151,17 @@ def overlap_shares(n: int, k: int, j: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _unbiased(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    pairs, inverse = np.unique(n << 32 | c, return_inverse=True)
-    each = np.array([_unbiased_of_counts(pair >> 32, pair & 0xFFFFFFFF, k) for pair in pairs.tolist()], np.float64)
-    estimates: NDArray[np.float64] = each[inverse.reshape(n.shape)]
-    return estimates
+    return per_count(n, c, k, _unbiased_of_counts)
 
 
-def _unbiased_of_counts(n: int, c: int, k: int) -> float:
+def _unbiased_of_counts(n: int, counts: Sequence[int], k: int) -> Iterator[float]:
     # The difference of nearly equal numbers: taken in integers, and rounded once.
-    (one, one_exponent), (both, both_exponent) = _fail_share(n, c, k), _fail_share(n, c, 2 * k)
-    lowest = min(2 * one_exponent, both_exponent)
-    difference = (one * one << 2 * one_exponent - lowest) - (both << both_exponent - lowest)
-    return difference / (1 << -lowest)
-
-
-def _fail_share(n: int, c: int, k: int) -> tuple[int, int]:
-    """(mantissa, exponent) of C(n - c, k) / C(n, k); c and k may change places, and the walk is the shorter for it."""
-    few, many = sorted((c, k))
-    if n - many < few:
-        return 0, 0
-    return next(islice(binomial_ratios(n, many), few, None), (0, 0))  # (0, 0): it fell below 2^-1600
+    for (one, one_exponent), (both, both_exponent) in zip(
+        shares_without(n, counts, k), shares_without(n, counts, 2 * k), strict=True
+    ):
+        lowest = min(2 * one_exponent, both_exponent)
+        difference = (one * one << 2 * one_exponent - lowest) - (both << both_exponent - lowest)
+        yield difference / (1 << -lowest)
 
 
 def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np.float64]:
