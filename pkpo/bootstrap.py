@@ -77,7 +77,7 @@ def bootstrap_pass_at_k(
     Args:
       n, c: completions per problem and how many of them passed, shape (P,); one n may stand for all.
       k: attempts; 1 <= k <= min(n), and k < min(n) with fixed problems, for the jackknife to give their error.
-      level, seed, draws: as for bootstrap_interval.
+      level, seed, draws: as for bootstrap_interval. Cost: draws * P, and pass_at_k of every count that is drawn.
       problems: "sample" resamples problems too, for what other problems of the kind would give; "fixed" keeps them.
     Raises:
       ValueError: counts or k out of range, an unknown kind of problems, a seed that is none, or too few draws.

@@ -93,7 +93,7 @@ def extrapolate(
     Args:
       n, c: completions per problem and how many of them passed, shape (P,); one n may stand for all.
       k: one or several, each at least 1.
-      level, seed, draws: of the interval. Cost: draws * (P + largest n).
+      level, seed, draws: of the interval. Cost: draws * (P + largest n) for each of some ten steps of the fit.
     Raises:
       ValueError: counts or k out of range, fewer than two problems, an unknown model, or data from which it cannot be
         fitted: none or all passed; every problem passed always or never; solve rates that vary no more than chance; for
