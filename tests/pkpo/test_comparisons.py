@@ -1,3 +1,5 @@
+import gzip
+import json
 import math
 from fractions import Fraction
 from functools import partial
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from pkpo import max_at_k, mean_interval, min_at_k, pass_at_k
 from pkpo.bootstrap import bootstrap_interval
 from pkpo.comparisons import Comparison, sign_flips
+from tests.pkpo.results_files import shared
 
 N_A, C_A = [8, 8, 8, 8, 8], [0, 0, 3, 8, 1]
 N_B, C_B = [8, 16, 8, 8, 8], [2, 0, 5, 6, 0]
@@ -175,3 +178,21 @@ UNTYPED: Any = Comparison
 def test_what_cannot_be_compared_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_verifier_of_gsm8k_helps_by_the_published_difference() -> None:
+    path = shared("gsm8k", "example_model_solutions.jsonl.gz")
+    with gzip.open(path, "rt") as file:
+        solutions = [json.loads(line) for line in file]
+    tuned, verified = (
+        np.array([int(each[f"6b_{system}"]["is_correct"]) for each in solutions])
+        for system in ("finetuning", "verification")
+    )
+    found = Comparison.from_counts(1, tuned, 1, verified)
+    (point,) = found.points
+    assert point.difference == pytest.approx(0.3904473086 - 0.2168309325, abs=1e-9)
+    assert (found.problems_used, point.p_value, found.test) == (1319, 1e-4, "sign flips, 9999 drawn")
+    assert found.newly_solved is not None
+    assert found.forgotten is not None
+    assert len(found.newly_solved) - len(found.forgotten) == verified.sum() - tuned.sum()
+    assert point.low > 0.14
