@@ -36,10 +36,12 @@ class Form:
 
 _forms: ByteCache[Form] = ByteCache(64 * 2**20)
 
+Parts = tuple[tuple[str, int, float], ...]  # (transform, k, weight)
 
-def form(name: str, n: int, weights: tuple[tuple[int, float], ...]) -> Form:
-    """The form of the named transform for groups of n: the sum over (k, weight) of weight times its form at k."""
-    forms = [(_form_at(name, n, k), weight) for k, weight in weights]
+
+def form(parts: Parts, n: int) -> Form:
+    """The sum over the parts of weight times the form of their transform at k, for groups of n."""
+    forms = [(_form_at(name, n, k), weight) for name, k, weight in parts]
     if len(forms) == 1 and forms[0][1] == 1:
         return forms[0][0]
     below = _weighted_sum((each.below, weight) for each, weight in forms)

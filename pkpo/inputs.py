@@ -1,7 +1,7 @@
 """What the estimators and transforms accept, checked once: a wrong shape, type or value is refused with its bound."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MOST_COMPLETIONS = 2**31 - 1
 
+Labels = ArrayLike | Sequence[object]
 Answers = ArrayLike | Sequence[object]  # NumPy's own type for what becomes an array does not know None
 
 
@@ -160,6 +161,55 @@ def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_]) -> Iterator[SameSiz
     for n, rows in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
         valid = mask[rows]
         yield SameSize(g[rows][valid].reshape(len(rows), n), rows, valid)
+
+
+def by_label(
+    labels: Labels,
+    shape: tuple[int, ...],
+    valid: NDArray[np.bool_] | None,
+    check: Callable[[object, int], None],
+) -> Iterator[NDArray[np.int64]]:
+    """Where the members of the groups of one size are, shape (groups, n), for each n; masked ones are in no group.
+
+    Raises:
+      ValueError: rewards that are not flat, labels of another shape, not hashable, None or nan, and what check raises
+        for a label and the number of its members, in the order in which the labels first come.
+    """
+    if len(shape) != 1:
+        raise ValueError(f"with groups rewards must be flat, of shape (N,); got shape {shape}")
+    given = [*labels] if isinstance(labels, list | tuple) else _as_array("groups", labels).tolist()
+    if not isinstance(given, list) or len(given) != shape[0]:
+        got = len(given) if isinstance(given, list) else "no list"
+        raise ValueError(f"groups must be a label for each of {shape[0]} rewards; got {got}")
+    known: dict[object, int] = {}
+    for place, label in enumerate(given):
+        if not _is_hashable(label) or label is None or label != label:
+            raise ValueError(
+                f"groups must be labels that can be hashed, neither None nor nan; got {label!r} at {place}"
+            )
+        known.setdefault(label, len(known))
+    member_of = np.fromiter((known[label] for label in given), np.int64, len(given))
+    present = np.arange(len(given)) if valid is None else np.flatnonzero(valid)
+    order = present[np.argsort(member_of[present], kind="stable")]
+    sizes = np.bincount(member_of[present], minlength=len(known))
+    for label, n in zip(known, sizes.tolist(), strict=True):
+        check(label, n)
+    starts = np.cumsum(sizes) - sizes
+    for n in np.unique(sizes).tolist():
+        yield order[starts[sizes == n, None] + np.arange(n)]
+
+
+def baselines(values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Baselines as float64 of this shape; ValueError where they are not finite numbers or do not broadcast to it."""
+    array = _as_array("baseline", values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"baseline must be real numbers; got an array of {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"baseline must be finite; got {array[_first(~np.isfinite(array))]}")
+    try:
+        return np.broadcast_to(array.astype(np.float64), shape)
+    except ValueError as error:
+        raise ValueError(f"baseline of shape {array.shape} does not broadcast to groups of shape {shape}") from error
 
 
 def check_sizes(

@@ -32,10 +32,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkpo import estimators, transforms
+from pkpo import asked, estimators, transforms
+from pkpo.asked import Asked
 from pkpo.inputs import attempts, check_sizes
 from pkpo.torch_credits import Arithmetic, arithmetic_of, credits_of, form_of, means_of, rank
-from pkpo.transforms import SCALES, Scale, Weights, check_range, smallest_n, weights_of
+from pkpo.transforms import SCALES, Scale
 
 __all__ = [
     "TRANSFORMS",
@@ -175,14 +176,13 @@ def transform(
       ValueError: what pkpo.transform raises it for, and credits beyond the range of dtype; with check=False, only what
         names, types and shapes tell.
     """
-    weights = weights_of(name, k)
+    what = asked.named(name, k)
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     groups = _groups(g, mask)
-    check_range(name, weights, tuple(g.shape), None)
-    needed = smallest_n(name, k)
-    credits = _credited(name, weights, groups, needed, scale).reshape(g.shape).to(_dtype_of(g, dtype))
-    if check and not groups.are_sound(needed, credits):
+    check_sizes(what.name, what.needed, what.at, tuple(g.shape), None, what.hint)
+    credits = _credited(what, groups, scale).reshape(g.shape).to(_dtype_of(g, dtype))
+    if check and not groups.are_sound(what.needed, credits):
         _refuse(
             "credits", credits.dtype, g, mask, lambda g, mask: transforms.transform(name, g, k, mask=mask, scale=scale)
         )
@@ -208,7 +208,7 @@ def max_at_k(
     groups = _groups(g, mask)
     check_sizes("max_at_k", k, f"k={k}", tuple(g.shape), None)
     ranked = rank(groups.rewards, groups.valid, groups.sizes, k, groups.arithmetic)
-    form = form_of("max_at_k", ((k, 1.0),), groups.rewards, groups.sizes, groups.arithmetic)
+    form = form_of((("max_at_k", k, 1.0),), groups.rewards, groups.sizes, groups.arithmetic)
     means = means_of(ranked, form, groups.arithmetic).reshape(g.shape[:-1]).to(_dtype_of(g, dtype))
     if check and not groups.are_sound(k, means):
         _refuse("estimates", means.dtype, g, mask, lambda g, mask: estimators.max_at_k(g, k, mask))
@@ -276,12 +276,12 @@ def _dtype_of(g: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype
 
 
-def _credited(name: str, weights: Weights, groups: _Groups, needed: int, scale: Scale) -> Tensor:
+def _credited(what: Asked, groups: _Groups, scale: Scale) -> Tensor:
     rewards, valid, sizes, arithmetic = groups.rewards, groups.valid, groups.sizes, groups.arithmetic
-    ranked = rank(rewards, valid, sizes, needed, arithmetic)
+    ranked = rank(rewards, valid, sizes, what.needed, arithmetic)
     if scale == "mean":
         ranked = replace(ranked, scale=ranked.scale * (rewards.shape[1] if sizes is None else sizes[:, None]))
-    credits = credits_of(ranked, form_of(name, weights, rewards, sizes, arithmetic), arithmetic)
+    credits = credits_of(ranked, form_of(what.parts, rewards, sizes, arithmetic), arithmetic)
     if valid is not None:
         credits = credits.masked_fill(~valid, 0)
     if scale == "rms":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pkpo import credits
-from pkpo.transforms import Weights
+from pkpo.credits import Parts
 from pkpo.weights import LIFT, ByteCache, order_weights
 
 
@@ -152,7 +152,7 @@ def _constant(function: Made) -> Made:
     return function
 
 
-def form_of(name: str, weights: Weights, g: Tensor, sizes: Tensor | None, arithmetic: Arithmetic) -> Form:
+def form_of(parts: Parts, g: Tensor, sizes: Tensor | None, arithmetic: Arithmetic) -> Form:
     """The form of the named transform, or of max_at_k, for groups g, shape (P, n), of these sizes, shape (P,).
 
     Whatever depends on n alone is made once and kept, 96 MiB in all: only the first call at an n copies to the device.
@@ -160,15 +160,15 @@ def form_of(name: str, weights: Weights, g: Tensor, sizes: Tensor | None, arithm
     n = len(range(g.shape[1]))  # a plain number, where torch.compile would trace a symbol
     keep = type(g) is Tensor  # what is made under a fake tensor is fake itself, of no use to the next call
     if sizes is None:
-        return _full_form(name, weights, n, g.device, arithmetic, keep)
+        return _full_form(parts, n, g.device, arithmetic, keep)
     if n > TABLED:
-        return _ragged_form(name, weights, n, sizes, arithmetic, keep)
-    table = _table(name, weights, n, g.device, arithmetic, keep)
+        return _ragged_form(parts, n, sizes, arithmetic, keep)
+    table = _table(parts, n, g.device, arithmetic, keep)
     return Form(*(None if part is None else part[sizes] for part in table))
 
 
 @_constant
-def _full_form(name: str, weights: Weights, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+def _full_form(parts: Parts, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
     """The weights that pkpo.credits uses for groups of n, each within 0.5 ulp, shape (n - 1,) or (n,)."""
 
     def tensor(part: NDArray[np.float64] | None) -> Tensor | None:
@@ -177,22 +177,22 @@ def _full_form(name: str, weights: Weights, n: int, device: torch.device, arithm
         return torch.tensor(part * 2.0 ** (arithmetic.lift - LIFT), dtype=arithmetic.dtype, device=device)
 
     def make() -> Form:
-        if name == "max_at_k":
-            return Form(level=tensor(order_weights(n, weights[0][0])))
-        made = credits.form(name, n, weights)
+        if parts[0][0] == "max_at_k":
+            return Form(level=tensor(order_weights(n, parts[0][1])))
+        made = credits.form(parts, n)
         return Form(tensor(made.below), tensor(made.middle), tensor(made.level))
 
-    return _forms.get((name, weights, n, device, arithmetic.dtype), make) if keep else make()
+    return _forms.get((parts, n, device, arithmetic.dtype), make) if keep else make()
 
 
 @_constant
-def _table(name: str, weights: Weights, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+def _table(parts: Parts, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
     """The forms of groups of 0..n completions among n places, shape (n + 1, n - 1) or (n + 1, n)."""
 
     def make() -> Form:
-        return _ragged_form(name, weights, n, torch.arange(n + 1, device=device), arithmetic, keep)
+        return _ragged_form(parts, n, torch.arange(n + 1, device=device), arithmetic, keep)
 
-    return _forms.get((name, weights, n, device, arithmetic.dtype, "by size"), make) if keep else make()
+    return _forms.get((parts, n, device, arithmetic.dtype, "by size"), make) if keep else make()
 
 
 @_constant
@@ -217,11 +217,11 @@ def _binomials_of(k: int, n: int, device: torch.device, arithmetic: Arithmetic, 
     return _binomials.get((k, n, device, arithmetic.dtype), make) if keep else make()
 
 
-def _ragged_form(name: str, weights: Weights, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Form:
+def _ragged_form(parts: Parts, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Form:
     """The weights of each row for its size, each within 4 ulp, shape (P, n - 1) or (P, n)."""
     total = Form()
     n = sizes.to(arithmetic.dtype)[:, None]
-    for k, weight in weights:
+    for name, k, weight in parts:
         form = _ragged_form_at(name, k, _ragged_order_weights(k, width, sizes, arithmetic, keep), n)
         total = Form(*(_plus(*parts, weight) for parts in zip(total, form, strict=True)))
     return total

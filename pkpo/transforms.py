@@ -11,9 +11,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpo import inputs
+from pkpo import asked, inputs
+from pkpo.asked import Asked, Attempts, weights_of
 from pkpo.credits import credits_of, form
 from pkpo.estimators import best_of
+from pkpo.inputs import Labels
 
 Scale = Literal["sum", "mean", "rms"]
 SCALES: tuple[Scale, ...] = ("sum", "mean", "rms")
@@ -23,21 +25,41 @@ class Transform(Protocol):
     """A function from rewards, shape (..., n), to credits of the same shape."""
 
     def __call__(
-        self, g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum"
+        self,
+        g: ArrayLike,
+        k: Attempts,
+        *,
+        mask: ArrayLike | None = None,
+        groups: Labels | None = None,
+        scale: Scale = "sum",
     ) -> NDArray[np.float64]: ...
 
 
-def s(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> NDArray[np.float64]:
+def s(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
     """Credits without a baseline: s_i = sum over the k-subsets I that hold i of max(g_I) / C(n, k).
 
     Unbiased for 1 <= k <= n; they sum to k * max_at_k. Arguments and errors are those of transform.
 
     arXiv:2505.15201v4, Eq. (19) to (21).
     """
-    return transform("s", g, k, mask=mask, scale=scale)
+    return transform("s", g, k, mask=mask, groups=groups, scale=scale)
 
 
-def sloo(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> NDArray[np.float64]:
+def sloo(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
     """Credits less the paper's leave-one-out baseline: s_i - k / (n - 1) * max_at_k of the others.
 
     Unbiased for 1 <= k <= n - 1. Its baseline is n / (n - 1) times what would centre s, so a constant t added to the
@@ -45,10 +67,17 @@ def sloo(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = 
 
     arXiv:2505.15201v4, Eq. (29).
     """
-    return transform("sloo", g, k, mask=mask, scale=scale)
+    return transform("sloo", g, k, mask=mask, groups=groups, scale=scale)
 
 
-def sloo_minus_one(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> NDArray[np.float64]:
+def sloo_minus_one(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
     """What holding i gains: sum over the k-subsets I that hold i of (max(g_I) - max(g_I without i)) / C(n, k).
 
     Sorted, the running sum of C(m, k - 1) / C(n, k) * (g_(m+1) - g_(m)) over m < i. Unbiased for 1 <= k <= n, n >= 2;
@@ -59,27 +88,41 @@ def sloo_minus_one(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale
 
     arXiv:2505.15201v4, Eq. (33).
     """
-    return transform("sloo_minus_one", g, k, mask=mask, scale=scale)
+    return transform("sloo_minus_one", g, k, mask=mask, groups=groups, scale=scale)
 
 
-def centered(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> NDArray[np.float64]:
+def centered(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
     """Credits less a leave-one-out baseline of their own scale: s_i - (k / n) * max_at_k of the others.
 
     Unbiased for 1 <= k <= n - 1; they sum to 0 and ignore a constant added to the rewards. Equal to n / (n - k) times
     s less its mean: centring s without that factor shrinks the gradient by 1 - k / n. Arguments and errors are those
     of transform.
     """
-    return transform("centered", g, k, mask=mask, scale=scale)
+    return transform("centered", g, k, mask=mask, groups=groups, scale=scale)
 
 
-def plugin(g: ArrayLike, k: int, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> NDArray[np.float64]:
+def plugin(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
     """Credits less the V-statistic's leave-one-out baseline: ((n - k) centered + (k - 1) sloo_minus_one) / (n - 1).
 
     The baseline is (k / n) [a * max_at_k + (1 - a) * max_at_(k - 1)] of the others with a = (n - k) / (n - 1). Unbiased
     for 1 <= k <= n, n >= 2: at k = 1 the second term has weight 0 and plugin is centered; at k = n it is
     sloo_minus_one. Arguments and errors are those of transform.
     """
-    return transform("plugin", g, k, mask=mask, scale=scale)
+    return transform("plugin", g, k, mask=mask, groups=groups, scale=scale)
 
 
 def multi_k(
@@ -88,6 +131,7 @@ def multi_k(
     *,
     name: str = "sloo_minus_one",
     mask: ArrayLike | None = None,
+    groups: Labels | None = None,
     scale: Scale = "sum",
 ) -> NDArray[np.float64]:
     """Credits for several k at once: sum over k of weight_k times the named transform at k, in one pass.
@@ -96,25 +140,74 @@ def multi_k(
     k = 1 term of sloo_minus_one is its leave-one-out mean, never its running sum at k = 1, whose baseline min(g)
     depends on x_i. Arguments and errors are those of transform.
     """
-    return transform(name, g, k, mask=mask, scale=scale)
+    return transform(name, g, k, mask=mask, groups=groups, scale=scale)
+
+
+def mixed(
+    g: ArrayLike,
+    k: Attempts,
+    lam: float,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
+    """Credits less a mixture of baselines: s_i - (k / n) [lam * max_at_k + (1 - lam) * max_at_(k - 1)] of the others.
+
+    lam times centered and 1 - lam times sloo_minus_one; at k = 1, where there is no smaller subset, both are (g_i -
+    mean of the others) / n. Unbiased for any lam that does not depend on this group's rewards, for 1 <= k <= n - 1, and
+    at lam = 0 for k = n too; n >= 2. plugin is lam = (n - k) / (n - 1).
+
+    Args:
+      lam: a finite real number, of any sign. The others, and errors, are those of transform.
+    """
+    return _credits(asked.mixed(k, lam), g, mask, groups, scale)
+
+
+def history(
+    g: ArrayLike,
+    k: Attempts,
+    baseline: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
+    """Credits less a baseline from elsewhere: s_i - (k / n) * baseline, which is s of the rewards less the baseline.
+
+    Unbiased for 1 <= k <= n where the baseline depends on nothing of this group: an estimate of max_g@k from the
+    problem's earlier steps, say. Taken from this group, as its own max_at_k, it would bias the gradient.
+
+    Args:
+      baseline: finite, one for all groups or one for each: what broadcasts to the shape of g without its last axis, or
+        with groups to that of g, where the members of a group should have the same. The others, and errors, are those
+        of transform.
+    """
+    values, valid = inputs.rewards(g, mask)
+    below = inputs.baselines(baseline, values.shape if groups is not None else values.shape[:-1])
+    return _credits(asked.history(k), values, valid, groups, scale, below if groups is not None else below[..., None])
 
 
 def transform(
     name: str,
     g: ArrayLike,
-    k: int | Mapping[int, float],
+    k: Attempts,
     *,
     mask: ArrayLike | None = None,
+    groups: Labels | None = None,
     scale: Scale = "sum",
 ) -> NDArray[np.float64]:
     """Credits of the named transform.
 
     Args:
       name: one of TRANSFORMS.
-      g: rewards, shape (..., n), bool, int or float.
-      k: attempts that the objective allows, smallest_n(name, k) <= n; or a weight for each of several.
+      g: rewards, shape (..., n), bool, int or float; with groups shape (N,).
+      k: attempts that the objective allows, smallest_n(name, k) <= n. Between two whole numbers it stands for both:
+        credits at floor(k) with weight ceil(k) - k, and at ceil(k) with k - floor(k), unbiased for that mixture of the
+        two max_g@k, the straight line between them. A mapping has a weight for each of several.
       mask: booleans that broadcast to g, True for a real completion. What is masked is as if it were not there: it has
         no term in the gradient, its credit is exactly 0, and its group's n is the number of the others.
+      groups: the group of each reward by a label that can be hashed, shape (N,): groups of any size, in any order.
       scale: "sum" keeps the paper's weights, for a loss that sums over a group's completions. "mean" multiplies by the
         group's n, for a loss that averages over them, so that k = 1 is g_i less the mean of the others. "rms" divides
         by one positive number, the root mean square over the valid entries of the whole batch, and so keeps the
@@ -123,21 +216,9 @@ def transform(
       Credits as float64 in the order of the rewards, shape (..., n).
     Raises:
       ValueError: an unknown name or scale, k out of its range for some group, weights that are not finite, rewards
-        that are not finite real numbers, or credits beyond the range of float64.
+        that are not finite real numbers, labels that are missing, or credits beyond the range of float64.
     """
-    weights = weights_of(name, k)
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    values, valid = inputs.rewards(g, mask)
-    check_range(name, weights, values.shape, valid)
-    width = values.shape[-1]
-    flat_valid = None if valid is None else valid.reshape(-1, width)
-    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
-        credits = _credited(name, weights, values.reshape(-1, width), flat_valid, scale).reshape(values.shape)
-    if not np.isfinite(credits).all():
-        largest = np.abs(values).max(where=True if valid is None else valid, initial=0.0)
-        raise ValueError(f"credits exceed the range of float64; their largest |reward| is {largest}")
-    return unit_rms(credits, valid) if scale == "rms" else credits
+    return _credits(asked.named(name, k), g, mask, groups, scale)
 
 
 def transform_and_max_at_k(
@@ -156,62 +237,71 @@ def transform_and_max_at_k(
         best[rows] = best_of(ranked, ks)
 
     with np.errstate(over="ignore", invalid="ignore"):
-        credits = credits_of(g, form(name, g.shape[1], weights), factor, estimate)
+        credits = credits_of(g, form(asked.named(name, k).parts, g.shape[1]), factor, estimate)
         return credits, best @ np.array([weight for _, weight in weights])
 
 
-def smallest_n(name: str, k: int | Mapping[int, float]) -> int:
+def smallest_n(name: str, k: Attempts) -> int:
     """The smallest group that the named transform can credit at k, or at each of several k."""
-    weights = weights_of(name, k)
-    return max(_smallest_n(name, attempts) for attempts, _ in weights)
+    return asked.named(name, k).needed
 
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
     {"s": s, "sloo": sloo, "sloo_minus_one": sloo_minus_one, "centered": centered, "plugin": plugin}
 )
 
-Weights = tuple[tuple[int, float], ...]
 
-
-def weights_of(name: str, k: int | Mapping[int, float]) -> Weights:
-    """(k, weight) in ascending k, for a k alone with weight 1."""
-    if name not in TRANSFORMS:
-        raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}; got {name!r}")
-    if not isinstance(k, Mapping):
-        return ((inputs.attempts(k), 1.0),)
-    if not k:
-        raise ValueError("k must name at least one number of attempts; got an empty mapping")
-    return tuple(sorted((inputs.attempts(each), inputs.finite("a weight of k", weight)) for each, weight in k.items()))
-
-
-def _smallest_n(name: str, k: int) -> int:
-    if name in ("sloo", "centered"):
-        return k + 1
-    return k if name == "s" else max(k, 2)
-
-
-def check_range(name: str, weights: Weights, shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> None:
-    """ValueError naming the first group that is too small for the named transform at the largest k."""
-    k = max(attempts for attempts, _ in weights)
-    hint = "; sloo_minus_one allows k = n" if name in ("sloo", "centered") else ""
-    inputs.check_sizes(name, _smallest_n(name, k), f"k={k}", shape, valid, hint)
-
-
-def _credited(
-    name: str, weights: Weights, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, scale: Scale
+def _credits(
+    what: Asked,
+    g: ArrayLike,
+    mask: ArrayLike | None,
+    groups: Labels | None,
+    scale: Scale,
+    baseline: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """The credits of groups of shape (P, n), before they are brought to unit RMS."""
+    """The credits asked for, of the rewards less a baseline that broadcasts to them."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+    values, valid = inputs.rewards(g, mask)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
+        if baseline is None:
+            credits = _spread(what, values, valid, groups, scale)
+        else:
+            # Near the end of float64 a difference is beyond it, and k / n of that may not be: so a quarter of it first.
+            shrink = 0.25 if max(_largest(values, valid), np.abs(baseline).max(initial=0.0)) >= 2.0**1000 else 1.0
+            credits = _spread(what, values * shrink - baseline * shrink, valid, groups, scale) / shrink
+    if not np.isfinite(credits).all():
+        largest = _largest(values, valid)
+        raise ValueError(f"credits exceed the range of float64; their largest |reward| is {largest}")
+    return unit_rms(credits, valid) if scale == "rms" else credits
+
+
+def _largest(values: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> float:
+    return float(np.abs(values).max(where=True if valid is None else valid, initial=0.0))
+
+
+def _spread(
+    what: Asked, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, groups: Labels | None, scale: Scale
+) -> NDArray[np.float64]:
+    """The credits of all groups, by the size of the group, before they are brought to unit RMS."""
 
     def of_size(g: NDArray[np.float64]) -> NDArray[np.float64]:
         n = g.shape[1]
-        return credits_of(g, form(name, n, weights), n if scale == "mean" else 1)
+        return credits_of(g, form(what.parts, n), n if scale == "mean" else 1)
 
+    if groups is not None:
+        credits = np.zeros(values.shape)
+        for places in inputs.by_label(groups, values.shape, valid, what.check_size):
+            credits[places] = of_size(values[places])
+        return credits
+    inputs.check_sizes(what.name, what.needed, what.at, values.shape, valid, what.hint)
+    width = values.shape[-1]
     if valid is None:
-        return of_size(values)
-    credits = np.zeros(values.shape)
-    for groups in inputs.by_size(values, valid):
-        groups.scatter(of_size(groups.values), credits)
-    return credits
+        return of_size(values.reshape(-1, width)).reshape(values.shape)
+    credits = np.zeros((values[..., 0].size, width))
+    for same in inputs.by_size(values.reshape(-1, width), valid.reshape(-1, width)):
+        same.scatter(of_size(same.values), credits)
+    return credits.reshape(values.shape)
 
 
 def unit_rms(credits: NDArray[np.float64], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpo.asked import weights_of
 from pkpo.client.groups import (
     MOST_INT4,
     Groups,
@@ -27,7 +28,7 @@ from pkpo.client.groups import (
 )
 from pkpo.client.log import Entry, Log, LogStatus
 from pkpo.client.service import Service
-from pkpo.transforms import Scale, weights_of
+from pkpo.transforms import Scale
 
 
 class TrainingCalls(Service):
@@ -77,11 +78,12 @@ class TrainingCalls(Service):
           ValueError: arguments that cannot be right, and what pkpo.transform raises.
         """
         groups = Groups.of(rewards)
-        weights_of(transform, k)
+        weights = dict(weights_of(transform, k))
         names, where = problem_names(problems, len(groups.sizes)), place(step, segment)
         written = None if completions is None else texts(completions, groups)
         credits = groups.credits(transform, k, scale, short)
-        common = {**where, "k": dict(k) if isinstance(k, Mapping) else int(k), "transform": transform, "scale": scale}
+        attempts = weights if isinstance(k, Mapping) or len(weights) > 1 else int(k)  # several for a fractional k
+        common = {**where, "k": attempts, "transform": transform, "scale": scale}
         path = f"/v1/runs/{run_name(run)}/groups"
         if first_group is None:
             first = self._place_of_next(run, where, len(names))

@@ -112,6 +112,22 @@ def plugin(g: Group, k: int) -> Group:
     return tuple(credit - Fraction(k, n) * baseline(without(g, i)) for i, credit in enumerate(s(g, k)))
 
 
+def mixed(g: Group, k: int, lam: Fraction) -> Group:
+    """Less k / n of a mixture of the others' estimates at k and k - 1; at k = 1 of their mean."""
+    n = len(g)
+
+    def baseline(others: Group) -> Fraction:
+        at_k = lam * max_at_k(others, k) if lam else Fraction(0)
+        return at_k + ((1 - lam) * max_at_k(others, max(k - 1, 1)) if lam != 1 else 0)
+
+    return tuple(credit - Fraction(k, n) * baseline(without(g, i)) for i, credit in enumerate(s(g, k)))
+
+
+def history(g: Group, k: int, baseline: Fraction) -> Group:
+    """Less k / n of a number that does not come from the group."""
+    return tuple(credit - Fraction(k, len(g)) * baseline for credit in s(g, k))
+
+
 TRANSFORMS: Mapping[str, Callable[[Group, int], Group]] = {
     "s": s,
     "sloo": sloo,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import pkpo
 import pkpo.torch
+from pkpo.asked import named as asked_for
 from pkpo.torch_credits import SINGLE, TABLED, credits_of, form_of, means_of, rank
-from pkpo.transforms import weights_of
 from tests.pkpo import exact
 from tests.pkpo.test_credits import sloo_minus_one_exactly
 from tests.pkpo.test_transforms import close_to, named_groups
@@ -229,19 +229,19 @@ def test_a_device_without_float64_calculates_in_float32(name: str) -> None:
     """What MPS is given; there is none here."""
     g = rewards(20, 30).to(torch.float32)
     for k in (1, 2, 15):
-        weights = weights_of(name, k)
+        parts = asked_for(name, k).parts
         for factor in (1e-30, 1.0, 1e37):
             ranked = rank(g * factor, None, None, 1, SINGLE)
-            credits = credits_of(ranked, form_of(name, weights, g, None, SINGLE), SINGLE)
+            credits = credits_of(ranked, form_of(parts, g, None, SINGLE), SINGLE)
             assert credits.dtype == torch.float32
             expected = pkpo.transform(name, (g * factor).numpy(), k)
             np.testing.assert_allclose(credits.numpy(), expected, rtol=0, atol=4e-6 * np.abs(expected).max())
         holed, mask = masked(g, 16)
         sizes = mask.sum(dim=1)
         ranked = rank(holed, mask, sizes, 1, SINGLE)
-        credits = credits_of(ranked, form_of(name, weights, g, sizes, SINGLE), SINGLE)
+        credits = credits_of(ranked, form_of(parts, g, sizes, SINGLE), SINGLE)
         expected = pkpo.transform(name, holed.numpy(), k, mask=mask.numpy())
         np.testing.assert_allclose(credits[mask], expected[mask], rtol=0, atol=4e-6 * np.abs(expected).max())
-    form = form_of("max_at_k", ((2, 1.0),), g, None, SINGLE)
+    form = form_of((("max_at_k", 2, 1.0),), g, None, SINGLE)
     means = means_of(rank(g, None, None, 1, SINGLE), form, SINGLE)
     np.testing.assert_allclose(means.numpy(), pkpo.max_at_k(g.numpy(), 2), rtol=2e-6)

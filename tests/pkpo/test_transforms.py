@@ -365,7 +365,7 @@ def test_rewards_without_an_order_are_refused(name: str, g: Any, said: str) -> N
 
 
 @named
-@pytest.mark.parametrize("k", [0, -1, 1.0, 2.5, math.nan, True, None, "1", (1,), {0: 1.0}, {True: 1.0}, {"1": 1.0}])
+@pytest.mark.parametrize("k", [0, -1, 0.99, math.nan, math.inf, True, None, "1", (1,), {0: 1.0}, {True: 1.0}, {"1": 1.0}])
 def test_a_k_that_is_no_number_of_attempts_is_refused(name: str, k: Any) -> None:
     with pytest.raises(ValueError, match="k must be"):
         transform(name, [0.0, 1.0, 2.0], k)

@@ -1,0 +1,78 @@
+"""What a call of a transform asks for, as NumPy and torch both read it: weighted parts, and the groups they need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pkpo import inputs
+from pkpo.credits import Parts
+from pkpo.schedules.base import mixture
+
+Attempts = float | Mapping[int, float]
+Weights = tuple[tuple[int, float], ...]
+
+NAMES = ("s", "sloo", "sloo_minus_one", "centered", "plugin")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A sum of transforms at several k, each with its weight."""
+
+    name: str
+    parts: Parts
+    at: str  # its largest k, in words
+    needed: int  # rewards in a group
+
+    @property
+    def hint(self) -> str:
+        """What to do about a group that is too small."""
+        if self.name in ("sloo", "centered"):
+            return "; sloo_minus_one allows k = n"
+        return "; lam = 0 allows k = n" if self.name == "mixed" else ""
+
+    def check_size(self, label: object, n: int) -> None:
+        """ValueError where the labelled group of n rewards is too small."""
+        if n < self.needed:
+            least = f"at least {self.needed} rewards per group"
+            raise ValueError(f"{self.name} at {self.at} needs {least}; group {label!r} has n={n}{self.hint}")
+
+
+def named(name: str, k: Attempts) -> Asked:
+    """The named transform at k, at the mixture of two that a fractional k is, or at several k by weight."""
+    return _asked(name, tuple((name, attempts, weight) for attempts, weight in weights_of(name, k)))
+
+
+def mixed(k: Attempts, lam: float) -> Asked:
+    """lam times centered and 1 - lam times sloo_minus_one, without the one that has no weight."""
+    share = inputs.finite("lam", lam)
+    both = (("centered", share), ("sloo_minus_one", 1 - share))
+    weights = weights_of("mixed", k)
+    return _asked(
+        "mixed", tuple((name, attempts, weight * part) for attempts, weight in weights for name, part in both if part)
+    )
+
+
+def history(k: Attempts) -> Asked:
+    """s at k, to be taken of rewards less the baseline: what is taken off all rewards takes k / n of it off s."""
+    return _asked("history", tuple(("s", attempts, weight) for attempts, weight in weights_of("history", k)))
+
+
+def weights_of(name: str, k: Attempts) -> Weights:
+    """(k, weight) in ascending k: for a whole k alone weight 1, for a fractional one its floor and its ceiling."""
+    if name not in (*NAMES, "mixed", "history"):
+        raise ValueError(f"transform must be one of {', '.join(NAMES)}; got {name!r}")
+    if not isinstance(k, Mapping):
+        return tuple(mixture(k).items())
+    if not k:
+        raise ValueError("k must name at least one number of attempts; got an empty mapping")
+    return tuple(sorted((inputs.attempts(each), inputs.finite("a weight of k", weight)) for each, weight in k.items()))
+
+
+def _asked(name: str, parts: Parts) -> Asked:
+    largest = max(k for _, k, _ in parts)
+    return Asked(name, parts, f"k={largest}", max(_smallest_n(part, k) for part, k, _ in parts))
+
+
+def _smallest_n(name: str, k: int) -> int:
+    if name in ("sloo", "centered"):
+        return k + 1
+    return k if name == "s" else max(k, 2)
