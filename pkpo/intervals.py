@@ -67,7 +67,7 @@ def mean_interval(
     deviations = scaled - mean
     sums = deviations if groups is None else np.bincount(groups, weights=deviations)
     spread = math.sqrt(math.fsum(np.square(sums).tolist()) / (G - 1))
-    error = spread * math.sqrt(G) / len(array)
+    error = spread / (math.sqrt(G) if groups is None else len(array) / math.sqrt(G))
     half = student_t(level, G - 1) * error
     with np.errstate(over="ignore"):  # an end beyond float64 is infinite, which is no lie
         value, error, low, high = np.ldexp([mean, error, mean - half, mean + half], exponent).tolist()
