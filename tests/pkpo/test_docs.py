@@ -9,7 +9,7 @@ import pytest
 import pkpo
 from tests.documents import ADDRESS, ROOT, examples, run
 
-SERVED = {"rest.md", "client.md"}  # run against a server, in tests/app
+SERVED = {"rest.md", "client.md", "training.md"}  # run against a server, in tests/app
 PAGES = sorted(
     f"docs/{path.name}"
     for path in (ROOT / "docs").glob("*.md")
