@@ -1,15 +1,16 @@
 # make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything)
 # make test    install what the tests need, then run them
 # make check   lint, formatting, types
+# make docs    build the documents and the reference of the library into site/
 # make bench   measure what pkpo costs, as ratios taken in one run; NAMES="transforms ingest" chooses
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help run test test-verl check bench format lock install-service install-test system-packages
+.PHONY: help run test test-verl check docs bench format lock install-service install-test system-packages
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 4
+	@sed -n 's/^# //p' Makefile | head -n 5
 	@echo "make format  format the code      make lock  resolve requirements/*.in anew"
 
 install-service:
@@ -17,6 +18,7 @@ install-service:
 
 install-test: install-service
 	@requirements/install.sh test
+	@requirements/install.sh docs
 	@{ requirements/install.sh torch && requirements/install.sh trl; } || \
 		echo "==> torch or TRL is not installed: the tests that need them are skipped, and counted" >&2
 
@@ -40,6 +42,11 @@ check: install-test
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@echo "check: lint, formatting and types are clean"
+
+docs: install-service
+	@requirements/install.sh docs
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@echo "docs: site/index.html; to search it: $(PY) -m http.server --directory site --bind 127.0.0.1 8001"
 
 bench: install-test
 	@$(PY) -m benchmarks $(NAMES)

@@ -6,7 +6,7 @@ compile() {
     ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-header --no-annotate "$@"
 }
-for name in uv service test; do compile -o "$name.lock" "$name.in"; done
+for name in uv service test docs; do compile -o "$name.lock" "$name.in"; done
 # torch has no hash here, so that a wheel of the machine's own will do. Its line stands as a comment, for install.sh.
 compile --no-deps --no-emit-package torch -o torch.lock torch.in
 sed -n 's/^torch==/# &/p' torch.in >>torch.lock
