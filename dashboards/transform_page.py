@@ -16,6 +16,7 @@ TRANSFORMS = MappingProxyType(
         "s": "the estimator without a baseline; k up to n",
         "centered": "less a leave-one-out baseline of its own scale; k up to n − 1",
         "plugin": "less the V-statistic’s leave-one-out baseline; k up to n",
+        "alpha_loo": "leave-one-out Pass@K-GRPO: plugin, for rewards of 0 and 1 alone; k up to n",
     }
 )
 SCALES = MappingProxyType(

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
         TRANSFORMS,
         Scale,
         Transform,
+        alpha_loo,
         centered,
         history,
+        l_statistic,
         mixed,
         multi_k,
         plugin,
@@ -70,6 +72,7 @@ __all__ = [
     "Scale",
     "SignFlips",
     "Transform",
+    "alpha_loo",
     "best_of_k",
     "bootstrap_interval",
     "bootstrap_pass_at_k",
@@ -85,6 +88,7 @@ __all__ = [
     "fixed_interval",
     "g_pass_at_k",
     "history",
+    "l_statistic",
     "maj_at_k",
     "max_at_k",
     "max_at_k_variance_estimate",
@@ -128,7 +132,14 @@ _MODULES = (
     "strata",
     "variance",
 )
-_APART = ("baselines", "oracle", "schedules", "toy")  # names of theirs are not names of pkpo
+_APART = (
+    "baselines",
+    "l_statistics",
+    "offpolicy",
+    "oracle",
+    "schedules",
+    "toy",
+)  # names of theirs are not names of pkpo
 
 
 def __getattr__(name: str) -> object:

@@ -1,16 +1,16 @@
 """What a call of a transform asks for, as NumPy and torch both read it: weighted parts, and the groups they need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pkpo import inputs
-from pkpo.credits import Parts
+from pkpo.credits import Name, Parts
 from pkpo.schedules.base import mixture
 
 Attempts = float | Mapping[int, float]
 Weights = tuple[tuple[int, float], ...]
 
-NAMES = ("s", "sloo", "sloo_minus_one", "centered", "plugin")
+NAMES = ("s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Asked:
     parts: Parts
     at: str  # its largest k, in words
     needed: int  # rewards in a group
+    binary: bool = False  # whether a reward must be 0 or 1
 
     @property
     def hint(self) -> str:
@@ -38,7 +39,10 @@ class Asked:
 
 def named(name: str, k: Attempts) -> Asked:
     """The named transform at k, at the mixture of two that a fractional k is, or at several k by weight."""
-    return _asked(name, tuple((name, attempts, weight) for attempts, weight in weights_of(name, k)))
+    # Of passes and failures plugin is alpha_loo: its baseline is then c / (n - 1) times alpha.
+    part = "plugin" if name == "alpha_loo" else name
+    parts = tuple((part, attempts, weight) for attempts, weight in weights_of(name, k))
+    return _asked(name, parts, binary=name == "alpha_loo")
 
 
 def mixed(k: Attempts, lam: float) -> Asked:
@@ -56,6 +60,17 @@ def history(k: Attempts) -> Asked:
     return _asked("history", tuple(("s", attempts, weight) for attempts, weight in weights_of("history", k)))
 
 
+def l_statistic(k: int, weights: Iterable[float]) -> Asked:
+    """The L-statistic with these k weights, that of the lowest first."""
+    attempts = inputs.attempts(k)
+    if not isinstance(weights, Iterable):
+        raise ValueError(f"weights must be k={attempts} numbers, one for each rank; got {weights!r}")
+    v = tuple(inputs.finite("a weight", each) for each in weights)
+    if len(v) != attempts:
+        raise ValueError(f"weights must be k={attempts} numbers, one for each rank; got {len(v)}")
+    return _asked("l_statistic", ((v, attempts, 1.0),))
+
+
 def weights_of(name: str, k: Attempts) -> Weights:
     """(k, weight) in ascending k: for a whole k alone weight 1, for a fractional one its floor and its ceiling."""
     if name not in (*NAMES, "mixed", "history"):
@@ -67,12 +82,12 @@ def weights_of(name: str, k: Attempts) -> Weights:
     return tuple(sorted((inputs.attempts(each), inputs.finite("a weight of k", weight)) for each, weight in k.items()))
 
 
-def _asked(name: str, parts: Parts) -> Asked:
+def _asked(name: str, parts: Parts, binary: bool = False) -> Asked:
     largest = max(k for _, k, _ in parts)
-    return Asked(name, parts, f"k={largest}", max(_smallest_n(part, k) for part, k, _ in parts))
+    return Asked(name, parts, f"k={largest}", max(_smallest_n(part, k) for part, k, _ in parts), binary)
 
 
-def _smallest_n(name: str, k: int) -> int:
+def _smallest_n(name: Name, k: int) -> int:
     if name in ("sloo", "centered"):
         return k + 1
     return k if name == "s" else max(k, 2)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpo.weights import LIFT, NARROW, ByteCache, order_weights, range_exponents, weighted_sums
+from pkpo.weights import LIFT, NARROW, ByteCache, binomials, order_weights, range_exponents, weighted_sums
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,8 @@ class Form:
 
 _forms: ByteCache[Form] = ByteCache(64 * 2**20)
 
-Parts = tuple[tuple[str, int, float], ...]  # (transform, k, weight)
+Name = str | tuple[float, ...]  # a transform, or an L-statistic by its weights
+Parts = tuple[tuple[Name, int, float], ...]  # (name, k, weight)
 
 
 def form(parts: Parts, n: int) -> Form:
@@ -61,11 +62,13 @@ def _weighted_sum(parts: Iterable[tuple[Floats | None, float]]) -> Floats | None
     return total
 
 
-def _form_at(name: str, n: int, k: int) -> Form:
+def _form_at(name: Name, n: int, k: int) -> Form:
     return _forms.get((name, n, k), lambda: _make_form(name, n, k))
 
 
-def _make_form(name: str, n: int, k: int) -> Form:
+def _make_form(name: Name, n: int, k: int) -> Form:
+    if isinstance(name, tuple):
+        return _l_statistic(name, n)
     w = order_weights(n, k)
     if name == "s":
         return Form(w[:-1], level=_lowest_credit(w, k))
@@ -98,6 +101,30 @@ def _sloo(centered: Form, w: Floats, k: int) -> Form:
     # Of the lowest's others, reward j > k is the best in C(j-2, k-1) of C(n-1, k) subsets.
     level[k:] = -share * w[k:] * np.arange(1, n - k + 1) / np.arange(k, n)
     return Form(centered.below + share * w[:-1], centered.middle, level)
+
+
+def _l_statistic(v: tuple[float, ...], n: int) -> Form:
+    """The form of sum over I of [h(I) - mean of h(I with a copy of another member in i's place)] / C(n, k).
+
+    Gap m counts in h(I) by the members of I above it. With H_j(t) the share of the (k - 1)-subsets of n - 1 of which
+    j - 1 are among the lowest t, it gives i above it k/n sum_j H_j(m) (j - 1)/(k - 1) v_j, and takes k/n sum_j
+    H_j(m - 1) (k - j)/(k - 1) v_j from i below it. Where no v_j is negative, neither is a term.
+    """
+    k = len(v)
+    if k == 1:
+        one = _form_at("centered", n, 1)
+        assert one.middle is not None
+        return Form(one.below * v[0], one.middle * v[0])
+    above, beneath = np.zeros(n), np.zeros(n)
+    whole = binomials(k - 1, n)
+    for j, weight in enumerate(v, 1):
+        if weight:
+            low, high = binomials(j - 1, n), binomials(k - j, n)
+            share = low.mantissa * high.mantissa[::-1] / whole.mantissa[-1] * (k / n / (k - 1))
+            share = np.ldexp(share, low.exponent + high.exponent[::-1] - whole.exponent[-1] + LIFT)
+            above += share * ((j - 1) * weight)
+            beneath += share * ((k - j) * weight)
+    return Form(above[1:] + beneath[:-1], beneath[:-1])
 
 
 # Rewards in a block: its arrays (order, sorted rewards, gaps, sums) fit the second-level cache together, and none is so

@@ -199,17 +199,27 @@ def by_label(
         yield order[starts[sizes == n, None] + np.arange(n)]
 
 
-def baselines(values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Baselines as float64 of this shape; ValueError where they are not finite numbers or do not broadcast to it."""
-    array = _as_array("baseline", values)
+def for_each(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Values as float64 of this shape; ValueError where they are not finite numbers or do not broadcast to it."""
+    array = _as_array(name, values)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"baseline must be real numbers; got an array of {array.dtype}")
+        raise ValueError(f"{name} must be real numbers; got an array of {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"baseline must be finite; got {array[_first(~np.isfinite(array))]}")
+        raise ValueError(f"{name} must be finite; got {array[_first(~np.isfinite(array))]}")
     try:
         return np.broadcast_to(array.astype(np.float64), shape)
     except ValueError as error:
-        raise ValueError(f"baseline of shape {array.shape} does not broadcast to groups of shape {shape}") from error
+        raise ValueError(f"{name} of shape {array.shape} does not broadcast to groups of shape {shape}") from error
+
+
+def check_binary(name: str, values: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> None:
+    """ValueError naming the first reward that is neither 0 nor 1."""
+    other = (values != 0) & (values != 1)
+    if valid is not None:
+        other &= valid
+    if other.any():
+        place = _first(other)
+        raise ValueError(f"{name} needs rewards of 0 and 1; got {values[place]} at index {place}; plugin takes any")
 
 
 def check_sizes(

@@ -4,7 +4,7 @@ In a trainer the credits replace the advantages. Nothing may centre them or scal
 group depend on x_i, so that would change what is maximised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -125,6 +125,46 @@ def plugin(
     return transform("plugin", g, k, mask=mask, groups=groups, scale=scale)
 
 
+def alpha_loo(
+    g: ArrayLike,
+    k: Attempts,
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
+    """Leave-one-out Pass@K-GRPO, of rewards 0 and 1: (1 / n) alpha (g_i - c / (n - 1)), c of the others having passed.
+
+    alpha = k C(n - 1 - c, k - 1) / C(n - 1, k - 1), the unbiased estimate of k (1 - p)^(k - 1) from the others.
+    Unbiased for 1 <= k <= n, n >= 2. It is what plugin is for such rewards, and refuses others; arguments and errors
+    are else those of transform.
+    """
+    return transform("alpha_loo", g, k, mask=mask, groups=groups, scale=scale)
+
+
+def l_statistic(
+    g: ArrayLike,
+    k: int,
+    weights: Iterable[float],
+    *,
+    mask: ArrayLike | None = None,
+    groups: Labels | None = None,
+    scale: Scale = "sum",
+) -> NDArray[np.float64]:
+    """Credits for the mean of sum_j weights_j x_(j), x_(1) <= ... <= x_(k) being k fresh completions' rewards, sorted.
+
+    What holding i changes, over the k-subsets I that hold it: sum (h(I) - mean of h(I with a copy of another member of
+    I in i's place)) / C(n, k), h being that weighted sum. Unbiased for 1 <= k <= n, n >= 2, for any weights; at k = 1
+    the copy is of another of the group. With weights (0, ..., 0, 1) it is sloo_minus_one. pkpo.l_statistics makes the
+    weights of the mean of the best m, of the worst share (CVaR) and of the median. O(n k) once for each n.
+
+    Args:
+      k: a whole number of attempts.
+      weights: k finite numbers, that of the lowest first. The others, and errors, are those of transform.
+    """
+    return credits_for(asked.l_statistic(k, weights), g, mask, groups, scale)
+
+
 def multi_k(
     g: ArrayLike,
     k: Mapping[int, float],
@@ -161,7 +201,7 @@ def mixed(
     Args:
       lam: a finite real number, of any sign. The others, and errors, are those of transform.
     """
-    return _credits(asked.mixed(k, lam), g, mask, groups, scale)
+    return credits_for(asked.mixed(k, lam), g, mask, groups, scale)
 
 
 def history(
@@ -183,9 +223,7 @@ def history(
         with groups to that of g, where the members of a group should have the same. The others, and errors, are those
         of transform.
     """
-    values, valid = inputs.rewards(g, mask)
-    below = inputs.baselines(baseline, values.shape if groups is not None else values.shape[:-1])
-    return _credits(asked.history(k), values, valid, groups, scale, below if groups is not None else below[..., None])
+    return less_baseline(asked.history(k), g, baseline, mask, groups, scale)
 
 
 def transform(
@@ -218,7 +256,7 @@ def transform(
       ValueError: an unknown name or scale, k out of its range for some group, weights that are not finite, rewards
         that are not finite real numbers, labels that are missing, or credits beyond the range of float64.
     """
-    return _credits(asked.named(name, k), g, mask, groups, scale)
+    return credits_for(asked.named(name, k), g, mask, groups, scale)
 
 
 def transform_and_max_at_k(
@@ -226,8 +264,8 @@ def transform_and_max_at_k(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Factor times the credits of groups, shape (P, n), and sum over k of weight_k times max_at_k, shape (P,).
 
-    One sort serves both. For rewards that are known to be finite and a k that is in range: nothing is checked, and what
-    exceeds the range of float64 comes back as inf or nan.
+    One sort serves both. For rewards that are known to be finite and a k that is in range: nothing is checked, but that
+    alpha_loo has rewards of 0 and 1, and what exceeds the range of float64 comes back as inf or nan.
     """
     weights = weights_of(name, k)
     ks = [attempts for attempts, _ in weights]
@@ -236,8 +274,11 @@ def transform_and_max_at_k(
     def estimate(rows: slice, ranked: NDArray[np.float64]) -> None:
         best[rows] = best_of(ranked, ks)
 
+    what = asked.named(name, k)
+    if what.binary:
+        inputs.check_binary(name, g, None)
     with np.errstate(over="ignore", invalid="ignore"):
-        credits = credits_of(g, form(asked.named(name, k).parts, g.shape[1]), factor, estimate)
+        credits = credits_of(g, form(what.parts, g.shape[1]), factor, estimate)
         return credits, best @ np.array([weight for _, weight in weights])
 
 
@@ -247,11 +288,30 @@ def smallest_n(name: str, k: Attempts) -> int:
 
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
-    {"s": s, "sloo": sloo, "sloo_minus_one": sloo_minus_one, "centered": centered, "plugin": plugin}
+    {
+        "s": s,
+        "sloo": sloo,
+        "sloo_minus_one": sloo_minus_one,
+        "centered": centered,
+        "plugin": plugin,
+        "alpha_loo": alpha_loo,
+    }
 )
 
 
-def _credits(
+def less_baseline(
+    what: Asked, g: ArrayLike, baseline: ArrayLike, mask: ArrayLike | None, groups: Labels | None, scale: Scale
+) -> NDArray[np.float64]:
+    """What is asked for, of the rewards less the baseline of their group."""
+    values, valid = inputs.rewards(g, mask)
+    if groups is not None:
+        below = inputs.for_each("baseline", baseline, values.shape)
+    else:
+        below = inputs.for_each("baseline", baseline, values.shape[:-1])[..., None]
+    return credits_for(what, values, valid, groups, scale, below)
+
+
+def credits_for(
     what: Asked,
     g: ArrayLike,
     mask: ArrayLike | None,
@@ -259,10 +319,12 @@ def _credits(
     scale: Scale,
     baseline: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """The credits asked for, of the rewards less a baseline that broadcasts to them."""
+    """What is asked for, of the rewards less a baseline that broadcasts to them."""
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     values, valid = inputs.rewards(g, mask)
+    if what.binary:
+        inputs.check_binary(what.name, values, valid)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
         if baseline is None:
             credits = _spread(what, values, valid, groups, scale)

@@ -7,6 +7,7 @@ Python integers: a mantissa of at least 108 bits and an exponent, so that a mill
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
@@ -56,6 +57,37 @@ def _compute(n: int, k: int) -> NDArray[np.float64]:
     weights[n - len(falling) :] = falling[::-1]
     weights.flags.writeable = False
     return weights
+
+
+@dataclass(frozen=True)
+class Binomials:
+    """C(t, a) for t = 0..count-1 as mantissa * 2^exponent, mantissa 0 or in [0.5, 1), each within 0.5 ulp."""
+
+    mantissa: NDArray[np.float64]  # (count,)
+    exponent: NDArray[np.int64]  # (count,)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both."""
+        return self.mantissa.nbytes + self.exponent.nbytes
+
+
+def binomials(a: int, count: int) -> Binomials:
+    """C(t, a) for t = 0..count-1, at any size."""
+    return _binomials.get((a, count), lambda: _compute_binomials(a, count))
+
+
+def _compute_binomials(a: int, count: int) -> Binomials:
+    pairs = [(0.0, 0)] * min(a, count)
+    product, shift = 1 << _BITS, -_BITS
+    for t in range(a, count):
+        mantissa, exponent = math.frexp(product)
+        pairs.append((mantissa, exponent + shift))
+        product = product * (t + 1) // (t + 1 - a)
+        if product >> _BITS + 64:
+            product, shift = product >> 64, shift + 64
+    mantissas, exponents = zip(*pairs, strict=True)
+    return Binomials(np.array(mantissas), np.array(exponents))
 
 
 def range_exponents(ranked: NDArray[np.float64]) -> NDArray[np.int64] | None:
@@ -121,3 +153,4 @@ class ByteCache(Generic[Kept]):
 
 
 _order_weights: ByteCache[NDArray[np.float64]] = ByteCache(32 * 2**20)
+_binomials: ByteCache[Binomials] = ByteCache(32 * 2**20)

@@ -10,7 +10,7 @@ from app.ingest.verdicts import ProblemName
 from app.training.fields import Attempts, Completions, Segment, Step, weights_of
 from app.transforms.wire import MOST_REWARDS
 
-TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin"]
+TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo"]
 
 
 class TransformOptions(BaseModel):

@@ -32,6 +32,24 @@ class GroupTooShort(AppError):
         )
 
 
+class NotBinary(AppError):
+    """A reward other than 0 and 1 where the transform knows no other."""
+
+    status, type = 422, "not-binary"
+
+    def __init__(self, name: str, groups: Groups, places: NDArray[np.int64]) -> None:
+        ends = np.cumsum(groups.sizes)
+        rows = np.searchsorted(ends, places, side="right")
+        starts = (ends - groups.sizes)[rows]
+        super().__init__(
+            f"{name} takes rewards of 0 and 1; {len(places)} are others. plugin takes any, and is the same for these.",
+            [
+                (f"/rewards/{row}/{place}", "neither 0 nor 1")
+                for row, place in zip(rows.tolist(), (places - starts).tolist(), strict=True)
+            ][:MOST_ERRORS],
+        )
+
+
 class TooManyAttempts(AppError):
     """A weighted sum over more k than so many rewards allow."""
 
@@ -64,6 +82,10 @@ def credit(groups: Groups, options: TransformOptions) -> Credits:
     if len(options.weights) > most:
         raise TooManyAttempts(most)
     missing = np.isnan(groups.rewards)
+    if options.transform == "alpha_loo":
+        other = np.flatnonzero(~missing & (groups.rewards != 0) & (groups.rewards != 1))
+        if other.size:
+            raise NotBinary(options.transform, groups, other)
     if not missing.any():
         return _credit(groups, options)
     present = ~missing

@@ -9,7 +9,7 @@ from typing import Any
 
 from pkpo.commands.errors import CommandError
 
-TRANSFORMS = ("s", "sloo", "sloo_minus_one", "centered", "plugin")
+TRANSFORMS = ("s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo")
 SCALES = ("sum", "mean")
 DESCRIPTION = """\
 The credits that PKPO (arXiv:2505.15201) gives the completions of a problem for their rewards, so that a policy gradient
@@ -27,6 +27,8 @@ transforms, in a group of n with g_i the reward of i:
   sloo            s less k / (n - 1) times max@k of the others; k <= n - 1
   centered        s less k / n times max@k of the others; sums to 0, ignores a constant in the rewards; k <= n - 1
   plugin          between centered and sloo_minus_one, unbiased for all k <= n
+  alpha_loo       for rewards of 0 and 1 alone: the unbiased leave-one-out form of Pass@K-GRPO, which is what plugin
+                  gives them; k <= n
   s               max(g_I) summed over the subsets I of k that hold i, by C(n, k): no baseline; k <= n
 
 The credits take the place of the advantages. Do not subtract the mean of the group or divide by its deviation: the

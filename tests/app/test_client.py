@@ -40,15 +40,16 @@ def completions(
 @pytest.mark.parametrize("scale", pkpo.SCALES)
 @pytest.mark.parametrize("k", [2, {1: 0.25, 2: 0.75}])
 def test_credits_of_the_service_are_those_of_the_library(server: Client, name: str, scale: pkpo.Scale, k: Any) -> None:
-    mask = ~np.isnan(REWARDS)
-    expected = pkpo.transform(name, np.where(mask, REWARDS, 0), k, mask=mask, scale=scale)
-    as_array = server.transform(REWARDS, k, name, scale=scale)
-    as_lists = server.transform(REWARDS.tolist(), k, name, scale=scale)
+    rewards = np.round(REWARDS) if name == "alpha_loo" else REWARDS
+    mask = ~np.isnan(rewards)
+    expected = pkpo.transform(name, np.where(mask, rewards, 0), k, mask=mask, scale=scale)
+    as_array = server.transform(rewards, k, name, scale=scale)
+    as_lists = server.transform(rewards.tolist(), k, name, scale=scale)
     np.testing.assert_allclose(as_array.credits, expected, rtol=1e-14, atol=0)
     np.testing.assert_array_equal(as_lists.credits, as_array.credits)
     assert as_array.max_at_k is None
     assert as_lists.max_at_k is not None
-    if k == 2:
+    if k == 2 and name != "alpha_loo":
         np.testing.assert_allclose(as_lists.max_at_k, [0.75 - 1 / 12, 0.75], rtol=1e-14)
 
 

@@ -20,6 +20,7 @@ REWARDS: list[list[float | None]] = [
     [0.25, None, 0.5, 0.75, 1, 0.125, None, 0],
     [-2.5, 3, 3, None, 0.1],
 ]
+PASSES: list[list[float | None]] = [[1, 0, 0, 1], [0, None, 1, 0, 1], [0, 0, 0]]
 
 
 @pytest.fixture
@@ -53,11 +54,18 @@ def assert_refused(answer: httpx.Response, status: int, kind: str) -> None:
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_ragged_groups_get_the_credits_that_the_library_gives_each_alone(client: httpx.Client, name: str) -> None:
+    rewards = PASSES if name == "alpha_loo" else REWARDS
     for k in (1, 2, 3):
-        answer = post(client, rewards=REWARDS, k=k, transform=name).raise_for_status().json()
-        assert answer["credits"] == [credits_of(group, name, k) for group in REWARDS]
-        assert answer["max_at_k"] == [max_at_k([g for g in group if g is not None], k) for group in REWARDS]
+        answer = post(client, rewards=rewards, k=k, transform=name).raise_for_status().json()
+        assert answer["credits"] == [credits_of(group, name, k) for group in rewards]
+        assert answer["max_at_k"] == [max_at_k([g for g in group if g is not None], k) for group in rewards]
         assert (answer["transform"], answer["k"], answer["scale"]) == (name, k, "sum")
+
+
+def test_alpha_loo_refuses_what_is_neither_a_pass_nor_a_failure(client: httpx.Client) -> None:
+    answer = post(client, rewards=[[1, 0, None], [0.5, 1, None, 2]], k=1, transform="alpha_loo")
+    assert_refused(answer, 422, "not-binary")
+    assert pointers(answer) == ["/rewards/1/0", "/rewards/1/3"]
 
 
 def test_groups_of_one_size_get_the_same_credits_as_ragged_ones(client: httpx.Client) -> None:

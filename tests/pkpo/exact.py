@@ -128,6 +128,35 @@ def history(g: Group, k: int, baseline: Fraction) -> Group:
     return tuple(credit - Fraction(k, len(g)) * baseline for credit in s(g, k))
 
 
+def alpha_loo(g: Group, k: int) -> Group:
+    """1 / n of the shaping alpha, estimated from the others, times the reward less the others' mean."""
+    n, credits = len(g), []
+    for i, reward in enumerate(g):
+        c = int(sum(without(g, i)))
+        alpha = Fraction(k * comb(n - 1 - c, k - 1), comb(n - 1, k - 1))
+        credits.append(alpha * (reward - Fraction(c, n - 1)) / n)
+    return tuple(credits)
+
+
+def statistic(members: Iterable[Fraction], weights: Sequence[Fraction]) -> Fraction:
+    return sum((weight * each for weight, each in zip(weights, sorted(members), strict=True)), Fraction(0))
+
+
+def l_statistic(g: Group, weights: Sequence[Fraction]) -> Group:
+    """What each k-subset's statistic changes where i becomes a copy of another, averaged over which."""
+    n, k = len(g), len(weights)
+    if k == 1:
+        return tuple(weights[0] * credit for credit in centered(g, 1))
+    credits = [Fraction(0)] * n
+    for members in combinations(range(n), k):
+        whole = statistic([g[i] for i in members], weights)
+        for i in members:
+            others = [g[j] for j in members if j != i]
+            credits[i] += whole - mean(statistic([*others, copy], weights) for copy in others)
+    return tuple(credit / comb(n, k) for credit in credits)
+
+
+# Those of pkpo.TRANSFORMS that take any rewards.
 TRANSFORMS: Mapping[str, Callable[[Group, int], Group]] = {
     "s": s,
     "sloo": sloo,

@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 import pkpo
-from pkpo import TRANSFORMS, multi_k, transform
+from pkpo import multi_k, transform
 from pkpo.credits import BLOCK
 from pkpo.estimators import max_at_ks
 from pkpo.transforms import transform_and_max_at_k
 from pkpo.weights import LIFT, ByteCache, order_weights
 from tests.pkpo import exact
 
-named = pytest.mark.parametrize("name", list(TRANSFORMS))
+named = pytest.mark.parametrize("name", list(exact.TRANSFORMS))
 
 
 def test_the_order_weights_are_those_of_figure_2() -> None:

@@ -134,10 +134,10 @@ def test_out_of_range_is_refused() -> None:
 
 def test_a_fractional_k_is_the_mixture_of_its_neighbours() -> None:
     g = np.random.default_rng(0).normal(size=(3, 9))
-    for name in pkpo.TRANSFORMS:
+    for name in exact.TRANSFORMS:
         assert pkpo.smallest_n(name, 2.25) == pkpo.smallest_n(name, 3)
         np.testing.assert_array_equal(pkpo.transform(name, g, 2.25), pkpo.multi_k(g, {2: 0.75, 3: 0.25}, name=name))
         np.testing.assert_array_equal(pkpo.transform(name, g, 2.0), pkpo.transform(name, g, 2))
-    for given in (pkpo.mixed, pkpo.history):
-        expected = 0.75 * given(g, 2, 0.5) + 0.25 * given(g, 3, 0.5)
-        np.testing.assert_allclose(given(g, 2.25, 0.5), expected, rtol=0, atol=1e-15)
+    for credit in (pkpo.mixed, pkpo.history):
+        expected = 0.75 * credit(g, 2, 0.5) + 0.25 * credit(g, 3, 0.5)
+        np.testing.assert_allclose(credit(g, 2.25, 0.5), expected, rtol=0, atol=1e-15)

@@ -15,12 +15,12 @@ from torch import Tensor
 import pkpo
 import pkpo.torch
 from pkpo.asked import named as asked_for
-from pkpo.torch_credits import SINGLE, TABLED, credits_of, form_of, means_of, rank
+from pkpo.torch.credits import SINGLE, TABLED, credits_of, form_of, means_of, rank
 from tests.pkpo import exact
 from tests.pkpo.test_credits import sloo_minus_one_exactly
 from tests.pkpo.test_transforms import close_to, named_groups
 
-NAMES = list(pkpo.TRANSFORMS)
+NAMES = list(exact.TRANSFORMS)
 named = pytest.mark.parametrize("name", NAMES)
 WIDE = TABLED + 44  # where masked weights are made for the sizes of a call, not taken from a table
 

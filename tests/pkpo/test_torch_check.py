@@ -18,9 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import pkpo
 import pkpo.torch
-from pkpo.torch_credits import TABLED
+from pkpo.torch.credits import TABLED
+from tests.pkpo import exact
 
-NAMES = list(pkpo.TRANSFORMS)
+NAMES = list(exact.TRANSFORMS)
 WIDTHS = (8, TABLED + 44)  # with weights from a table, and made for the sizes of a call
 named = pytest.mark.parametrize("name", NAMES)
 

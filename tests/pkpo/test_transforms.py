@@ -15,7 +15,7 @@ from pkpo import TRANSFORMS, max_at_k, multi_k, pass_at_k, smallest_n, transform
 from tests.pkpo import exact
 from tests.pkpo.test_estimators import BAD_REWARDS
 
-NAMES = list(TRANSFORMS)
+NAMES = list(exact.TRANSFORMS)
 PASSED, FAILED = Fraction(1), Fraction(0)
 
 named = pytest.mark.parametrize("name", NAMES)
@@ -365,7 +365,9 @@ def test_rewards_without_an_order_are_refused(name: str, g: Any, said: str) -> N
 
 
 @named
-@pytest.mark.parametrize("k", [0, -1, 0.99, math.nan, math.inf, True, None, "1", (1,), {0: 1.0}, {True: 1.0}, {"1": 1.0}])
+@pytest.mark.parametrize(
+    "k", [0, -1, 0.99, math.nan, math.inf, True, None, "1", (1,), {0: 1.0}, {True: 1.0}, {"1": 1.0}]
+)
 def test_a_k_that_is_no_number_of_attempts_is_refused(name: str, k: Any) -> None:
     with pytest.raises(ValueError, match="k must be"):
         transform(name, [0.0, 1.0, 2.0], k)

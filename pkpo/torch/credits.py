@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pkpo import credits
-from pkpo.credits import Parts
-from pkpo.weights import LIFT, ByteCache, order_weights
+from pkpo.credits import Name, Parts
+from pkpo.weights import LIFT, ByteCache, binomials, order_weights
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def credits_of(ranked: Ranked, form: Form, arithmetic: Arithmetic) -> Tensor:
     assert form.below is not None
     rewards = ranked.rewards
     gaps = rewards[:, 1:] - rewards[:, :-1]
-    total = _running_sums(gaps * form.below)
+    total = running_sums(gaps * form.below)
     if form.middle is not None:
         total = total - (gaps * form.middle).sum(dim=1, keepdim=True)
     if form.level is not None:
@@ -101,7 +101,7 @@ def means_of(ranked: Ranked, form: Form, arithmetic: Arithmetic) -> Tensor:
     return means.clamp(ranked.rewards[:, 0], ranked.rewards[:, -1]) * ranked.scale[:, 0]
 
 
-def _running_sums(terms: Tensor) -> Tensor:
+def running_sums(terms: Tensor) -> Tensor:
     """0 and the running sums of each row of terms, shape (P, n - 1): shape (P, n).
 
     Each half of a block is summed by itself, then the second is raised by the sum of the first. No sum passes through
@@ -126,7 +126,7 @@ TABLED = 256
 
 
 class _Binomials(NamedTuple):
-    """C(i - 1, k - 1) for i = 1..n as mantissa * 2^exponent, mantissa 0 or in [0.5, 1), each within 0.5 ulp."""
+    """pkpo.weights.Binomials on a device."""
 
     mantissa: Tensor  # (n,)
     exponent: Tensor  # (n,), integers
@@ -196,34 +196,52 @@ def _table(parts: Parts, n: int, device: torch.device, arithmetic: Arithmetic, k
 
 
 @_constant
-def _binomials_of(k: int, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> _Binomials:
-    """C(i - 1, k - 1) for i = 1..n, from integers of at least 128 bits."""
+def _binomials_of(a: int, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> _Binomials:
+    """C(t, a) for t = 0..n-1."""
 
     def make() -> _Binomials:
-        pairs = [(0.0, 0)] * (k - 1)
-        product, shift = 1 << 128, -128
-        for i in range(k, n + 1):
-            mantissa, exponent = math.frexp(product)
-            pairs.append((mantissa, exponent + shift))
-            product = product * i // (i - k + 1)
-            if product >> 192:
-                product, shift = product >> 64, shift + 64
-        mantissas, exponents = zip(*pairs, strict=True)
+        exact = binomials(a, n)
         return _Binomials(
-            torch.tensor(mantissas, dtype=arithmetic.dtype, device=device),
-            torch.tensor(exponents, dtype=arithmetic.integer, device=device),
+            torch.tensor(exact.mantissa, dtype=arithmetic.dtype, device=device),
+            torch.tensor(exact.exponent, dtype=arithmetic.integer, device=device),
         )
 
-    return _binomials.get((k, n, device, arithmetic.dtype), make) if keep else make()
+    return _binomials.get((a, n, device, arithmetic.dtype), make) if keep else make()
 
 
 def _ragged_form(parts: Parts, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Form:
-    """The weights of each row for its size, each within 4 ulp, shape (P, n - 1) or (P, n)."""
+    """The weights of each row for its size, shape (P, n - 1) or (P, n)."""
+    ranks = torch.arange(1, width + 1, device=sizes.device)
+    n = sizes[:, None]
+    gaps = gap_form(parts, ranks[:-1], n, width, arithmetic, keep)
+    return Form(gaps.below, gaps.middle, level_form(parts, ranks, n, width, arithmetic, keep))
+
+
+def gap_form(parts: Parts, m: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Form:
+    """The weights of the gaps above the m-th of groups of n <= width, within 4 ulp, of the shape that m and n have.
+
+    As pkpo.credits makes them for one n; 0 for m >= n.
+    """
     total = Form()
-    n = sizes.to(arithmetic.dtype)[:, None]
     for name, k, weight in parts:
-        form = _ragged_form_at(name, k, _ragged_order_weights(k, width, sizes, arithmetic, keep), n)
+        form = _gap_form_at(name, k, m, n, width, arithmetic, keep)
         total = Form(*(_plus(*parts, weight) for parts in zip(total, form, strict=True)))
+    return total
+
+
+def level_form(parts: Parts, i: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Tensor | None:
+    """The weights of the i-th rewards themselves, else as gap_form; None where no part has any."""
+    total = None
+    for name, k, weight in parts:
+        if name not in ("max_at_k", "s", "sloo"):
+            continue
+        w = _order_weights(k, i, n, width, arithmetic, keep)
+        below, size = (i - 1).clamp(min=1).to(w.dtype), n.to(w.dtype)  # torch divides whole numbers in float32
+        if name == "s":
+            w = w * (i == 1) if k == 1 else w * ((k - 1) / below)
+        if name == "sloo":
+            w = -k / ((size - 1) * (size - k)) * w * ((i - k) / below)
+        total = _plus(total, w, weight)
     return total
 
 
@@ -233,34 +251,62 @@ def _plus(total: Tensor | None, part: Tensor | None, weight: float) -> Tensor | 
     return part * weight if total is None else total + part * weight
 
 
-def _ragged_form_at(name: str, k: int, w: Tensor, n: Tensor) -> Form:
-    """As pkpo.credits makes it for one n, from the order weights w, shape (P, N), of rows of sizes n, shape (P, 1)."""
-    i = torch.arange(1, w.shape[1] + 1, dtype=w.dtype, device=w.device)
-    m, lower, upper = i[:-1], w[:, :-1], w[:, 1:]
+def _gap_form_at(name: Name, k: int, m: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Form:
+    if isinstance(name, tuple):
+        return _l_statistic(name, m, n, width, arithmetic, keep)
     if name == "max_at_k":
-        return Form(level=w)
-    if name == "s":
-        return Form(lower, level=w * (i == 1) if k == 1 else w * ((k - 1) / (i - 1).clamp(min=1)))
+        return Form()
     if name == "sloo_minus_one" and k > 1:
-        return Form(upper)
+        return Form(_order_weights(k, m + 1, n, width, arithmetic, keep))
+    lower = _order_weights(k, m, n, width, arithmetic, keep).masked_fill(m >= n, 0)
+    if name == "s":
+        return Form(lower)
+    above, size = (n - m).to(lower.dtype), n.to(lower.dtype)
     if name == "plugin" and k > 1:
-        return Form((m * upper + (n - m) * lower) / (n - 1), (n - m) * lower / (n - 1))
-    below, middle = lower * (n / (n - k)), (n - m) * lower / (n - k)
-    if name != "sloo":
-        return Form(below, middle)
-    share = k / ((n - 1) * (n - k))
-    return Form(below + share * lower, middle, -share * w * ((i - k) / (i - 1).clamp(min=1)))
+        upper = _order_weights(k, m + 1, n, width, arithmetic, keep)
+        return Form((m * upper + above * lower) / (size - 1), above * lower / (size - 1))
+    below, middle = lower * (size / (size - k)), above * lower / (size - k)
+    return Form(below + k / ((size - 1) * (size - k)) * lower if name == "sloo" else below, middle)
 
 
-def _ragged_order_weights(k: int, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Tensor:
-    """C(i - 1, k - 1) / C(n, k) times 2^lift for i = 1..N, in a row for each size n: shape (P, N), 0 where i > n.
+def _l_statistic(v: tuple[float, ...], m: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Form:
+    """As in pkpo.credits."""
+    k = len(v)
+    if k == 1:
+        one = _gap_form_at("centered", 1, m, n, width, arithmetic, keep)
+        return Form(*(_plus(None, part, v[0]) for part in one))
+    whole = _binomials_of(k - 1, width, m.device, arithmetic, keep)
+
+    def weights(t: Tensor, ranks: Callable[[int], int]) -> Tensor:
+        top, beneath = (n - 1).clamp(min=0), (n - 1 - t).clamp(min=0)
+        total = torch.zeros_like(t * n, dtype=arithmetic.dtype)
+        for j, weight in enumerate(v, 1):
+            if weight * ranks(j):
+                low = _binomials_of(j - 1, width, m.device, arithmetic, keep)
+                high = _binomials_of(k - j, width, m.device, arithmetic, keep)
+                share = low.mantissa[t] * high.mantissa[beneath] / whole.mantissa[top]
+                power = _power_of_two(low.exponent[t] + high.exponent[beneath] - whole.exponent[top], arithmetic)
+                total = total + share * power * (ranks(j) * weight / (k - 1))
+        return (total * (k / n.to(arithmetic.dtype))).masked_fill(m >= n, 0)
+
+    middle = weights((m - 1).clamp(min=0), lambda j: k - j)
+    return Form(weights(m, lambda j: j - 1) + middle, middle)
+
+
+def _order_weights(k: int, i: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Tensor:
+    """C(i - 1, k - 1) / C(n, k) times 2^lift for 1 <= i <= width, of the shape that i and n have; 0 where i > n.
 
     As k / n * C(i - 1, k - 1) / C(n - 1, k - 1). Falling from k / n at the top by (i - k) / (i - 1) a rank would drift
     over many ranks; the binomials come from the host, where they are exact.
     """
-    binomials = _binomials_of(k, width, sizes.device, arithmetic, keep)
-    top = (sizes[:, None] - 1).clamp(min=0)
-    exponent = binomials.exponent - binomials.exponent[top] + (arithmetic.lift + arithmetic.bias)
-    power = (exponent.clamp(min=0) << arithmetic.mantissa).view(arithmetic.dtype)  # 2^exponent to the last bit
-    w = binomials.mantissa / binomials.mantissa[top] * (k / sizes[:, None].to(arithmetic.dtype)) * power
-    return w.masked_fill(torch.arange(width, device=sizes.device) > top, 0)
+    known = _binomials_of(k - 1, width, i.device, arithmetic, keep)
+    place, top = (i - 1).clamp(min=0), (n - 1).clamp(min=0)
+    power = _power_of_two(known.exponent[place] - known.exponent[top], arithmetic)
+    w = known.mantissa[place] / known.mantissa[top] * (k / n.to(arithmetic.dtype)) * power
+    return w.masked_fill(i > n, 0)
+
+
+def _power_of_two(exponent: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """2^(exponent + lift) to the last bit, 0 below the range of the type."""
+    biased = exponent + (arithmetic.lift + arithmetic.bias)
+    return (biased.clamp(min=0) << arithmetic.mantissa).view(arithmetic.dtype)
