@@ -24,6 +24,9 @@ def maj_at_k(
 
     The share of the C(n, k) subsets of the completions in which it is, computed exactly: no subset is drawn.
 
+        >>> pkpo.maj_at_k([["7", "7", "9", "8"]], [[True, True, False, False]], k=3).round(4)
+        array([0.6667])
+
     Args:
       answers: one of each completion, shape (..., n): strings, numbers or whatever else is hashable, equal where they
         mean the same; None is no answer. Nobody votes by it, and k completions without any answer are wrong.
@@ -114,6 +117,9 @@ def distinct_at_k(answers: inputs.Answers, k: int, mask: ArrayLike | None = None
     """Unbiased estimate of the expected number of different answers among k: sum_a 1 - C(n - c_a, k) / C(n, k).
 
     c_a completions have the answer a. Answers, k, mask and shapes are those of maj_at_k; None adds none.
+
+        >>> pkpo.distinct_at_k([["7", "7", "9", "8"]], k=2).round(4)
+        array([1.8333])
 
     Returns:
       Estimates in [0, k], shape (...), each within 2 ulp.

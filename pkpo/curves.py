@@ -74,6 +74,10 @@ class PassAtKCurve:
     ) -> Self:
         """The curve of problems with n completions each of which c passed, of shape (P,); one n may stand for all.
 
+            >>> curve = pkpo.PassAtKCurve.from_counts(n=8, c=[0, 1, 2, 2, 4, 5, 7, 8], k=[1, 4])
+            >>> [f"pass@{point.k} {point.value:.3f}, {point.low:.3f} to {point.high:.3f}" for point in curve.points]
+            ['pass@1 0.453, 0.153 to 0.754', 'pass@4 0.757, 0.462 to 1.000']
+
         The interval is clipped to [0, 1], which these metrics cannot leave.
 
         Args:
@@ -249,6 +253,11 @@ def pad(groups: Sequence[Sequence[float | None]]) -> tuple[NDArray[np.float64], 
     """Rewards of shape (P, N) and their mask, from groups of any lengths in which None marks a missing completion.
 
     N is the longest group; what is masked is 0.
+
+        >>> rewards, mask = pkpo.pad([[1, 0, None], [0.5]])
+        >>> mask
+        array([[ True,  True, False],
+               [ True, False, False]])
 
     Raises:
       ValueError: no groups, no reward in any, or rewards that are not finite real numbers.

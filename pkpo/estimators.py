@@ -17,6 +17,9 @@ _LARGEST = 1 << 1400
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
     """Unbiased estimate of pass@k for each problem: 1 - C(n - c, k) / C(n, k).
 
+        >>> pkpo.pass_at_k(8, [0, 1, 4], k=4).round(4)
+        array([0.    , 0.5   , 0.9857])
+
     Args:
       n: completions drawn per problem, integers, shape (P,) or any that broadcasts with c; at most 2^31 - 1.
       c: completions that passed, 0 <= c <= n.
@@ -42,6 +45,9 @@ def fail_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
 def pass_hat_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
     """Unbiased estimate of pass^k, the chance that k attempts all pass: C(c, k) / C(n, k).
+
+        >>> pkpo.pass_hat_k(8, [0, 4, 8], k=2).round(4)
+        array([0.    , 0.2143, 1.    ])
 
     (c / n)^k would be biased. Arguments, shapes and errors are those of pass_at_k.
 
@@ -93,6 +99,9 @@ def mg_pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
 def max_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.float64]:
     """Unbiased estimate of max_g@k, the mean of the best of k rewards: sum_i C(i - 1, k - 1) / C(n, k) * g_(i).
+
+        >>> pkpo.max_at_k([[0, 0.25, 1, 0.5], [1, 0, 0, 0]], k=2).round(4)
+        array([0.7083, 0.5   ])
 
     Args:
       g: rewards, shape (..., n), bool, int or float; g_(1) <= ... <= g_(n) are one group's, sorted.

@@ -13,6 +13,9 @@ def best_of_k(scores: ArrayLike, rewards: ArrayLike, k: int, mask: ArrayLike | N
     r_(i) is the reward of the completion whose score is the i-th lowest. Of several with the best score one is drawn at
     random: they share. With the rewards as scores this is max_at_k, and where all scores are equal the mean reward.
 
+        >>> float(pkpo.best_of_k(scores=[0.1, 0.9, 0.4, 0.4], rewards=[0, 1, 0, 1], k=2))
+        0.75
+
     Args:
       scores: of the verifier or reward model that selects, shape (..., n), bool, int or float.
       rewards: what the selected completion is worth, of the same shape.

@@ -12,6 +12,9 @@ def cumulative_solve_rate(c: ArrayLike, solved: ArrayLike | None = None) -> NDAr
     It describes a run: it grows with the completions that were drawn, and is no estimate of what a policy can do.
     Compare it between runs that drew as many completions of the same problems.
 
+        >>> pkpo.cumulative_solve_rate([[3, 0], [0, 0], [0, 1]])
+        array([0.5, 0.5, 1. ])
+
     Args:
       c: completions that passed at each step, integers of at least 0, shape (..., T, P): T steps, P problems of the
         whole set, 0 for one that was not drawn in a step. Booleans say that some passed.

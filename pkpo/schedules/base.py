@@ -40,6 +40,9 @@ def mixture(k: K) -> dict[int, float]:
     moves from one to the other as k does, and at whole k is max_g@k. The weights are exact and sum to 1. Weights by
     number of attempts come back as they are.
 
+        >>> pkpo.schedules.mixture(2.25)
+        {2: 0.75, 3: 0.25}
+
     Raises:
       ValueError: k below 1 or not finite; weights that are not finite, or have a key below 1, or none at all.
     """

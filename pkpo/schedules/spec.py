@@ -34,6 +34,10 @@ SCHEDULES: tuple[str, ...] = tuple(_SCHEDULES)
 def from_spec(spec: Spec) -> Schedule:
     """The schedule that a specification names.
 
+        >>> schedule = pkpo.schedules.from_spec({"schedule": "step", "from": 8, "to": 1, "at": 1500})
+        >>> schedule.k({"step": 0}), schedule.k({"step": 1500})
+        (8, 1)
+
     Args:
       spec: 8 for a constant k; {"1": 0.5, "8": 0.5} for constant weights; or an object with the field schedule, one of
         SCHEDULES, as {"schedule": "step", "from": 8, "to": 1, "at": 1500}, {"schedule": "linear" (or "cosine",
