@@ -163,6 +163,19 @@ def by_size(g: NDArray[np.float64], mask: NDArray[np.bool_]) -> Iterator[SameSiz
         yield SameSize(g[rows][valid].reshape(len(rows), n), rows, valid)
 
 
+def by_row(shape: tuple[int, ...], valid: NDArray[np.bool_] | None) -> Iterator[NDArray[np.int64]]:
+    """As by_label, of groups along the last axis; in their flat order."""
+    places = np.arange(math.prod(shape))
+    if valid is None:
+        yield places.reshape(-1, shape[-1])
+        return
+    present = places[valid.reshape(-1)]
+    sizes = np.count_nonzero(valid.reshape(-1, shape[-1]), axis=1)
+    starts = np.cumsum(sizes) - sizes
+    for n in np.unique(sizes).tolist():
+        yield present[starts[sizes == n, None] + np.arange(n)]
+
+
 def by_label(
     labels: Labels,
     shape: tuple[int, ...],
