@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="docs/training.md is NOT tested here: torch 
 pytest.importorskip("trl", reason="docs/training.md is NOT tested here: TRL is not installed")
 
 
+@pytest.mark.slow
 def test_every_example_of_the_trainers_prints_what_it_shows(
     tmp_path: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
