@@ -17,9 +17,14 @@ def _url() -> str:
     return url
 
 
+def _ours(name: str | None, kind: str, parents: object) -> bool:
+    """Whether a table is one that the models describe; those of the queue follow its own releases."""
+    return kind != "table" or name is None or not name.startswith("procrastinate_")
+
+
 engine = make_engine(_url())
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.configure(connection=connection, target_metadata=Base.metadata, include_name=_ours)
     with context.begin_transaction():
         context.run_migrations()
 engine.dispose()

@@ -39,14 +39,17 @@ class Job(Base):
     kind: Mapped[str]
     spec: Mapped[dict[str, Any]]
     queue: Mapped[str]
+    capability: Mapped[str]  # what a worker must be able to do
     priority: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     state: Mapped[str] = mapped_column(server_default="queued")
-    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))  # only ever goes up: it is the fence
+    forgiven: Mapped[int] = mapped_column(Integer, server_default=text("0"))  # attempts that count against no bound
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id", ondelete="SET NULL"))
-    heartbeat_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]  # the worker that runs it says anew, before that, that it lives
     cancel_requested_at: Mapped[datetime | None]
     done: Mapped[int] = mapped_column(server_default=text("0"))
     total: Mapped[int | None]
+    rate: Mapped[float | None]  # done in a second, lately
     error: Mapped[Any | None] = mapped_column(JSONB)
     created_at: Mapped[Now]
     started_at: Mapped[datetime | None]
@@ -55,8 +58,10 @@ class Job(Base):
         one_of("kind", JOB_KINDS),
         one_of("state", JOB_STATES),
         CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint("0 <= forgiven AND forgiven <= attempt", name="forgiven"),
         Index(None, "project_id", "id"),
-        Index(None, "heartbeat_at", postgresql_where=text("state = 'running'")),
+        Index(None, "leased_until", postgresql_where=text("state = 'running'")),
+        Index(None, "id", postgresql_where=text("state = 'queued'")),
     )
 
 
