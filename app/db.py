@@ -120,8 +120,15 @@ async def session_slot(app: FastAPI) -> AsyncIterator[None]:
         app.state.session_slots.release()
 
 
+@asynccontextmanager
+async def session_of(app: FastAPI) -> AsyncIterator[Session]:
+    """A session in a slot of its own, committed at the end, or rolled back where that is an error."""
+    async with session_slot(app), contextmanager_in_threadpool(app.state.sessions.begin()) as session:
+        yield session
+
+
 async def _session(request: Request) -> AsyncIterator[Session]:
-    async with session_slot(request.app), contextmanager_in_threadpool(request.app.state.sessions.begin()) as session:
+    async with session_of(request.app) as session:
         yield session
 
 

@@ -7,7 +7,7 @@ waits, in this process before it takes a thread or a connection: forty waiting t
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
@@ -15,11 +15,14 @@ from weakref import WeakValueDictionary
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.auth.security import Writer
+from app.auth.service import Caller
 from app.db import SessionDep
 from app.errors import RETRY_AFTER, AppError
 from app.models import IdempotencyKey
@@ -115,10 +118,12 @@ async def _content(request: Request, caller: Writer) -> bytes:
     return await request.body()
 
 
+_PATTERN: Final = "^[!-~]{1,255}$"
+_KEY: Final = TypeAdapter[str | None](Annotated[str | None, Field(pattern=_PATTERN)])
 IdempotencyKeyHeader = Annotated[
     str | None,
     Header(
-        pattern="^[!-~]{1,255}$",
+        pattern=_PATTERN,
         description="A name of this request, such as a UUID: sent again within seven days, it is not done again but "
         "answered as it was, with `Idempotent-Replayed: true`",
     ),
@@ -135,18 +140,48 @@ async def _once(
     if idempotency_key is None:
         yield
         return
-    route = f"{request.method} {request.url.path}?{request.url.query}"
-    claim = _Claim(session, caller.project_id, idempotency_key, route, hashlib.sha256(content).digest())
-    gates: Gates = request.app.state.gates
-    async with _passed(gates.of(caller.project_id, idempotency_key)):
-        await _take(claim)
-        await run_in_threadpool(claim.refuse_if_used)
+    async with _claimed(request, caller, content, session, idempotency_key) as claim:
         request.scope[CLAIM] = claim
         yield
 
 
 # Of every route that writes by POST. It ends before the transaction does: who waited then waits for that in `_take`.
 ONCE: Final = Depends(_once, scope="function")
+
+
+@asynccontextmanager
+async def _claimed(
+    request: Request, caller: Caller, content: bytes, session: Session, key: str
+) -> AsyncIterator[_Claim]:
+    """Within it the key is this request's; _Replay or KeyReused where it has an answer."""
+    route = f"{request.method} {request.url.path}?{request.url.query}"
+    claim = _Claim(session, caller.project_id, key, route, hashlib.sha256(content).digest())
+    gates: Gates = request.app.state.gates
+    async with _passed(gates.of(caller.project_id, key)):
+        await _take(claim)
+        await run_in_threadpool(claim.refuse_if_used)
+        yield claim
+
+
+async def done_once(
+    request: Request, caller: Caller, content: bytes, session: Session, answer: Callable[[], Awaitable[Response]]
+) -> Response:
+    """The answer, kept where the request has a key, or the one kept: for a route that resolves no dependencies."""
+    try:
+        key = _KEY.validate_python(request.headers.get("idempotency-key"))
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**each, "loc": ("header", "idempotency-key")} for each in error.errors(include_input=False)]
+        ) from None
+    if key is None:
+        return await answer()
+    try:
+        async with _claimed(request, caller, content, session, key) as claim:
+            response = await answer()
+            await run_in_threadpool(claim.keep, response)
+            return response
+    except _Replay as replay:
+        return replay.response
 
 
 @asynccontextmanager

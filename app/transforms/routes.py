@@ -1,5 +1,6 @@
 """Rewards in, credits out: the call that a training loop makes at every step, so nothing stands in its way."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
@@ -10,13 +11,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 from starlette.types import Receive, Scope, Send
 
 from app.auth.security import Reader, authorize, bearer
 from app.auth.service import Caller, ScopeMissing
 from app.body import JSON, Body, body_in
-from app.db import session_slot
+from app.db import session_of
 from app.errors import InvalidRequest
+from app.idempotency import IdempotencyKeyHeader, done_once
 from app.transforms import npy, query, record, schemas, service, wire
 from app.transforms.schemas import Record, Recorded, TransformOptions
 from app.transforms.service import Credits
@@ -57,13 +60,18 @@ SMALL = 512 * 1024
     openapi_extra=schemas.REQUEST_BODY,
     responses={200: {"model": schemas.TransformResponse, "content": schemas.ANSWERS}},
 )
-async def transform_rewards(request: Request, caller: Reader, body: Annotated[Body, Depends(body_of)]) -> Response:
+async def transform_rewards(
+    request: Request,
+    caller: Reader,
+    body: Annotated[Body, Depends(body_of)],
+    idempotency_key: IdempotencyKeyHeader = None,  # for the document: done_once reads it
+) -> Response:
     """Each reward's credit, to stand in place of its advantage: nothing may centre credits or scale them by group.
 
     Unbiased for the gradient of max_g@k (of pass@k where rewards are 0 and 1), or of its weighted sum over several k.
 
     With `record` the groups are stored before the answer, by run, segment, step and place in the request: the same ones
-    again are `replayed`. It needs the scope `write`.
+    again are `replayed`. It needs the scope `write`, and only with it an `Idempotency-Key` counts.
 
     An array in the npy format (`application/x-npy`) is `(n,)`, one group, or `(groups, n)`, of floats, integers or
     bools; nan = missing. Its options stand in the query, its answer is the credits alone: float64, of the same shape,
@@ -72,8 +80,11 @@ async def transform_rewards(request: Request, caller: Reader, body: Annotated[Bo
     small = len(body.content) <= SMALL
     asked = _read(body, request) if small else await run_in_threadpool(_read, body, request)
     if asked.record is not None:
-        async with session_slot(request.app):
-            return await run_in_threadpool(_answer, request, caller, asked)
+        if "write" not in caller.scopes:
+            raise ScopeMissing("write")
+        async with session_of(request.app) as session:
+            answer = partial(run_in_threadpool, _answer, request, caller, asked, session)
+            return await done_once(request, caller, body.content, session, answer)
     return _answer(request, caller, asked) if small else await run_in_threadpool(_answer, request, caller, asked)
 
 
@@ -87,23 +98,18 @@ class _Asked(NamedTuple):
     record: Record | None = None  # where to store them
 
 
-def _answer(request: Request, caller: Caller, asked: _Asked) -> Response:
+def _answer(request: Request, caller: Caller, asked: _Asked, session: Session | None = None) -> Response:
+    """The credits, of groups that are stored in the session where there is one."""
     result = service.credit(asked.groups, asked.options)
-    recorded = None if asked.record is None else _recorded(request, caller, asked, asked.record, result)
+    recorded = None
+    if session is not None and asked.record is not None:
+        recorded = record.store(session, caller.project_id, asked.record, asked.groups, asked.options, result)
     media_type = _media_type_of_answer(request, asked.media_type)
     if media_type == npy.MEDIA_TYPE:
         answer = npy.written(asked.groups, result.credits, asked.shape)
     else:
         answer = _json(asked.groups, asked.options, result, recorded)
     return Response(answer, media_type=media_type)
-
-
-def _recorded(request: Request, caller: Caller, asked: _Asked, where: Record, result: Credits) -> Recorded:
-    """What became of the groups; committed, so that an answer means that they are on disk."""
-    if "write" not in caller.scopes:
-        raise ScopeMissing("write")
-    with request.app.state.sessions.begin() as session:
-        return record.store(session, caller.project_id, where, asked.groups, asked.options, result)
 
 
 def _read(body: Body, request: Request) -> _Asked:

@@ -54,6 +54,25 @@ def test_a_request_sent_again_is_answered_as_it_was(client: httpx.Client) -> Non
     assert_same(post(client, f"{path}/completions", body, "completions"), first)  # not {"replayed": 1}
 
 
+def test_a_recorded_transform_takes_a_key(client: httpx.Client, session: Session) -> None:
+    def logged(rewards: list[float], key: str) -> httpx.Response:
+        where = {"run": "qwen", "step": 7, "problems": ["a"]}
+        return post(client, "/v1/transforms", {"rewards": [rewards], "k": 1, "record": where}, key)
+
+    first = logged([1, 0], "first-life").raise_for_status()
+    assert logged([0, 1], "second-life").json()["recorded"]["segment"] == 1  # it was resumed
+    assert_same(logged([1, 0], "first-life"), first)  # without the key it would open a third segment
+    assert_refused(logged([1, 1], "first-life"), 422, "idempotency-key-reused")
+    assert_refused(logged([1, 0], "a blank"), 422, "invalid-request")
+    assert kept(session) == 2
+
+
+def test_a_transform_that_stores_nothing_keeps_nothing(client: httpx.Client, session: Session) -> None:
+    for _ in range(2):
+        assert not replayed(post(client, "/v1/transforms", {"rewards": [[1, 0]], "k": 1}).raise_for_status())
+    assert kept(session) == 0
+
+
 def test_a_replay_does_nothing(client: httpx.Client, session: Session) -> None:
     path = evaluation(client)
     post(client, f"{path}/completions", {"completions": [completion()]}, "completions").raise_for_status()
