@@ -12,7 +12,7 @@ import pytest
 import pkpo
 
 ROOT = Path(__file__).resolve().parents[1]
-APART = ("baselines", "client", "oracle", "schedules", "torch")
+APART = (*pkpo._APART, "client", "torch", "torch.offpolicy")
 INTEGRATIONS = sorted(path.stem for path in (ROOT / "pkpo/integrations").glob("[!_]*.py"))
 
 
