@@ -44,7 +44,7 @@ def credits_for(
         sizes = arranged.size
     credits = credits / shrink
     if scale == "rms":
-        credits = _unit_rms(credits, groups.valid)
+        credits = unit_rms(credits, groups.valid)
     credits = credits.reshape(g.shape).to(dtype_of(g, dtype))
     if check and not Groups(groups.rewards, groups.valid, sizes, groups.arithmetic).are_sound(what.needed, credits):
 
@@ -104,7 +104,7 @@ def _less(groups: Groups, below: Tensor) -> tuple[Groups, Tensor]:
     return replace(groups, rewards=rewards * share - below * share), share
 
 
-def _unit_rms(credits: Tensor, valid: Tensor | None) -> Tensor:
+def unit_rms(credits: Tensor, valid: Tensor | None) -> Tensor:
     """The credits divided by their root mean square over valid entries; zeros where all are zero."""
     if credits.numel() == 0:
         return credits

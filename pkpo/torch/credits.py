@@ -235,7 +235,7 @@ def level_form(parts: Parts, i: Tensor, n: Tensor, width: int, arithmetic: Arith
     for name, k, weight in parts:
         if name not in ("max_at_k", "s", "sloo"):
             continue
-        w = _order_weights(k, i, n, width, arithmetic, keep)
+        w = order_weights_of(k, i, n, width, arithmetic, keep)
         below, size = (i - 1).clamp(min=1).to(w.dtype), n.to(w.dtype)  # torch divides whole numbers in float32
         if name == "s":
             w = w * (i == 1) if k == 1 else w * ((k - 1) / below)
@@ -257,13 +257,13 @@ def _gap_form_at(name: Name, k: int, m: Tensor, n: Tensor, width: int, arithmeti
     if name == "max_at_k":
         return Form()
     if name == "sloo_minus_one" and k > 1:
-        return Form(_order_weights(k, m + 1, n, width, arithmetic, keep))
-    lower = _order_weights(k, m, n, width, arithmetic, keep).masked_fill(m >= n, 0)
+        return Form(order_weights_of(k, m + 1, n, width, arithmetic, keep))
+    lower = order_weights_of(k, m, n, width, arithmetic, keep).masked_fill(m >= n, 0)
     if name == "s":
         return Form(lower)
     above, size = (n - m).to(lower.dtype), n.to(lower.dtype)
     if name == "plugin" and k > 1:
-        upper = _order_weights(k, m + 1, n, width, arithmetic, keep)
+        upper = order_weights_of(k, m + 1, n, width, arithmetic, keep)
         return Form((m * upper + above * lower) / (size - 1), above * lower / (size - 1))
     below, middle = lower * (size / (size - k)), above * lower / (size - k)
     return Form(below + k / ((size - 1) * (size - k)) * lower if name == "sloo" else below, middle)
@@ -285,7 +285,7 @@ def _l_statistic(v: tuple[float, ...], m: Tensor, n: Tensor, width: int, arithme
                 low = _binomials_of(j - 1, width, m.device, arithmetic, keep)
                 high = _binomials_of(k - j, width, m.device, arithmetic, keep)
                 share = low.mantissa[t] * high.mantissa[beneath] / whole.mantissa[top]
-                power = _power_of_two(low.exponent[t] + high.exponent[beneath] - whole.exponent[top], arithmetic)
+                power = power_of_two(low.exponent[t] + high.exponent[beneath] - whole.exponent[top], arithmetic)
                 total = total + share * power * (ranks(j) * weight / (k - 1))
         return (total * (k / n.to(arithmetic.dtype))).masked_fill(m >= n, 0)
 
@@ -293,7 +293,7 @@ def _l_statistic(v: tuple[float, ...], m: Tensor, n: Tensor, width: int, arithme
     return Form(weights(m, lambda j: j - 1) + middle, middle)
 
 
-def _order_weights(k: int, i: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Tensor:
+def order_weights_of(k: int, i: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Tensor:
     """C(i - 1, k - 1) / C(n, k) times 2^lift for 1 <= i <= width, of the shape that i and n have; 0 where i > n.
 
     As k / n * C(i - 1, k - 1) / C(n - 1, k - 1). Falling from k / n at the top by (i - k) / (i - 1) a rank would drift
@@ -301,12 +301,28 @@ def _order_weights(k: int, i: Tensor, n: Tensor, width: int, arithmetic: Arithme
     """
     known = _binomials_of(k - 1, width, i.device, arithmetic, keep)
     place, top = (i - 1).clamp(min=0), (n - 1).clamp(min=0)
-    power = _power_of_two(known.exponent[place] - known.exponent[top], arithmetic)
+    power = power_of_two(known.exponent[place] - known.exponent[top], arithmetic)
     w = known.mantissa[place] / known.mantissa[top] * (k / n.to(arithmetic.dtype)) * power
     return w.masked_fill(i > n, 0)
 
 
-def _power_of_two(exponent: Tensor, arithmetic: Arithmetic) -> Tensor:
+def power_of_two(exponent: Tensor, arithmetic: Arithmetic) -> Tensor:
     """2^(exponent + lift) to the last bit, 0 below the range of the type."""
     biased = exponent + (arithmetic.lift + arithmetic.bias)
     return (biased.clamp(min=0) << arithmetic.mantissa).view(arithmetic.dtype)
+
+
+def shares_of(k: int, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Tensor:
+    """C(t, j) C(n-1-t, k-1-j) / C(n-1, k-1) times 2^lift, n of shape (P, 1): shape (P, width, k), t = 0..width-1."""
+    t = torch.arange(width, device=n.device)
+    top, beneath = (n - 1).clamp(min=0), (n - 1 - t).clamp(min=0)
+    columns = [_binomials_of(j, width, n.device, arithmetic, keep) for j in range(k)]
+    whole = columns[-1]
+    shares = [
+        low.mantissa[t]
+        * high.mantissa[beneath]
+        / whole.mantissa[top]
+        * power_of_two(low.exponent[t] + high.exponent[beneath] - whole.exponent[top], arithmetic)
+        for low, high in zip(columns, reversed(columns), strict=True)
+    ]
+    return torch.stack(shares, dim=2).masked_fill((t >= n)[:, :, None], 0)

@@ -85,9 +85,9 @@ def labels_of(labels: object, g: Tensor) -> Tensor:
     return labels
 
 
-def host(baseline: Tensor | float) -> NDArray[np.float64] | float:
+def host(values: Tensor | float) -> NDArray[np.float64]:
     """A number or tensor as NumPy takes it."""
-    return baseline.detach().cpu().to(torch.float64).numpy() if isinstance(baseline, Tensor) else baseline
+    return torch.as_tensor(values).detach().cpu().to(torch.float64).numpy()
 
 
 def dtype_of(g: Tensor, dtype: torch.dtype | None) -> torch.dtype:
@@ -107,7 +107,7 @@ def refuse(
     look: Callable[[NDArray[np.float64], NDArray[np.bool_] | None], object],
 ) -> NoReturn:
     """ValueError: what NumPy's look at the rewards raises, or else that dtype cannot hold the results."""
-    values = g.detach().cpu().to(torch.float64).numpy()
+    values = host(g)
     valid = None if mask is None else mask.cpu().numpy()
     look(values, valid)
     largest = np.abs(values).max(where=True if valid is None else valid, initial=0.0)

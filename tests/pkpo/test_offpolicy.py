@@ -185,12 +185,12 @@ OTHER: Any = "other"
         (partial(offpolicy.exact, [0.0, 1.0], 0, [0.0, 0.0]), "k must be at least 1"),
         (partial(offpolicy.exact, [0.0, math.inf], 1, [0.0, 0.0]), "rewards must be finite; got inf"),
         (
-            partial(offpolicy.exact, [0.0, 1.0], 1, [0.0, 0.0], name="sloo"),
+            partial(offpolicy.exact, [0.0, 1.0], 1, [0.0, 0.0], name=OTHER),
             "name must be one of s, sloo_minus_one; got",
         ),
         (
-            partial(offpolicy.exact, [0.0, 1.0], 1, [0.0, 0.0], scale="x"),
-            "scale must be one of sum, mean, rms; got 'x'",
+            partial(offpolicy.exact, [0.0, 1.0], 1, [0.0, 0.0], scale=OTHER),
+            "scale must be one of sum, mean, rms; got",
         ),
         (partial(offpolicy.ppo, [0.0, 1.0], 1, [0.0, 0.0], 1.0), r"clip must be in \(0, 1\); got 1.0"),
         (partial(offpolicy.truncated, [0.0, 1.0], 1, [0.0, 0.0], 0.0), "cap must be above 0; got 0.0"),
