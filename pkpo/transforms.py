@@ -80,6 +80,9 @@ def sloo_minus_one(
 ) -> NDArray[np.float64]:
     """What holding i gains: sum over the k-subsets I that hold i of (max(g_I) - max(g_I without i)) / C(n, k).
 
+        >>> pkpo.sloo_minus_one([0, 1, 0, 0.5], k=2, scale="mean").round(4)
+        array([0.    , 1.6667, 0.    , 0.6667])
+
     Sorted, the running sum of C(m, k - 1) / C(n, k) * (g_(m+1) - g_(m)) over m < i. Unbiased for 1 <= k <= n, n >= 2;
     never negative at k >= 2, exactly 0 for the k - 1 lowest; each credit within 16 ulp of itself for rewards up to
     1e100; beyond, credits below 1e-300 of the largest may lose digits. At k = 1, where the formula has no smaller
@@ -236,6 +239,9 @@ def transform(
     scale: Scale = "sum",
 ) -> NDArray[np.float64]:
     """Credits of the named transform.
+
+        >>> pkpo.transform("sloo_minus_one", [0, 1, 1, 0, 1], k=2, groups=["a", "a", "b", "b", "b"]).round(4)
+        array([0.    , 1.    , 0.3333, 0.    , 0.3333])
 
     Args:
       name: one of TRANSFORMS.
