@@ -19,7 +19,16 @@ def test_the_examples_of_a_docstring_show_what_comes_out(module: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pass_at_k", "max_at_k", "best_of_k", "maj_at_k", "pad", "PassAtKCurve.from_counts", "sloo_minus_one", "transform"],
+    [
+        "pass_at_k",
+        "max_at_k",
+        "best_of_k",
+        "maj_at_k",
+        "pad",
+        "PassAtKCurve.from_counts",
+        "sloo_minus_one",
+        "transform",
+    ],
 )
 def test_what_is_used_most_has_an_example(name: str) -> None:
     found: object = pkpo
