@@ -55,6 +55,8 @@ def test_every_page_is_reached_from_home_by_clicks_and_keys(page: Page, site: st
     assert len(download(page, "CSV of all problems")) == 1 + 30
     page.get_by_role("link", name="sum/17", exact=True).click()
     heading = page.get_by_role("heading", level=3)
+    expect(heading).to_have_text("Completion 0")
+    page.wait_for_load_state()  # the page that keys are for, with its script
     for key, index in (("j", 1), ("ArrowRight", 2), ("k", 1), ("ArrowLeft", 0)):
         page.keyboard.press(key)
         expect(heading).to_have_text(f"Completion {index}")
