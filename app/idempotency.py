@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 from weakref import WeakValueDictionary
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -21,8 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from app.auth.security import Writer
-from app.auth.service import Caller
+from app.auth.security import authorize
+from app.auth.service import Caller, Scope
 from app.db import SessionDep
 from app.errors import RETRY_AFTER, AppError
 from app.models import IdempotencyKey
@@ -114,10 +114,6 @@ class Gates:
         return self._locks.setdefault((project_id, key), asyncio.Lock())
 
 
-async def _content(request: Request, caller: Writer) -> bytes:
-    return await request.body()
-
-
 _PATTERN: Final = "^[!-~]{1,255}$"
 _KEY: Final = TypeAdapter[str | None](Annotated[str | None, Field(pattern=_PATTERN)])
 IdempotencyKeyHeader = Annotated[
@@ -130,23 +126,35 @@ IdempotencyKeyHeader = Annotated[
 ]
 
 
-async def _once(
-    request: Request,
-    caller: Writer,
-    content: Annotated[bytes, Depends(_content)],
-    session: SessionDep,
-    idempotency_key: IdempotencyKeyHeader = None,
-) -> AsyncIterator[None]:
-    if idempotency_key is None:
-        yield
-        return
-    async with _claimed(request, caller, content, session, idempotency_key) as claim:
-        request.scope[CLAIM] = claim
-        yield
+def once(scope: Scope) -> Any:
+    """The dependency of every route that writes by POST and asks for this scope.
+
+    It ends before the transaction does: who waited then waits for that in `_take`.
+    """
+    # The caller comes first: what nobody known sends is refused unread.
+    Known = Annotated[Caller, Security(authorize, scopes=[scope])]
+
+    async def read(request: Request, caller: Known) -> bytes:
+        return await request.body()
+
+    async def only_once(
+        request: Request,
+        caller: Known,
+        content: Annotated[bytes, Depends(read)],
+        session: SessionDep,
+        idempotency_key: IdempotencyKeyHeader = None,
+    ) -> AsyncIterator[None]:
+        if idempotency_key is None:
+            yield
+            return
+        async with _claimed(request, caller, content, session, idempotency_key) as claim:
+            request.scope[CLAIM] = claim
+            yield
+
+    return Depends(only_once, scope="function")
 
 
-# Of every route that writes by POST. It ends before the transaction does: who waited then waits for that in `_take`.
-ONCE: Final = Depends(_once, scope="function")
+ONCE: Final = once("write")
 
 
 @asynccontextmanager

@@ -36,4 +36,5 @@ def _look_up(request: Request, token: str | None) -> Caller:
 
 Reader = Annotated[Caller, Security(authorize, scopes=["read"])]
 Writer = Annotated[Caller, Security(authorize, scopes=["write"])]
+Submitter = Annotated[Caller, Security(authorize, scopes=["jobs"])]
 Admin = Annotated[Caller, Security(authorize, scopes=["admin"])]
