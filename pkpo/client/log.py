@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -50,11 +50,15 @@ class LogStatus:
       dropped: lost, with calls that never became requests: the queue or the spool was full, or the disk failed.
     """
 
-    queued: int
-    spooled: int
-    delivered: int
-    refused: int
-    dropped: int
+    queued: int = 0
+    spooled: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: "LogStatus") -> "LogStatus":
+        """The totals of both."""
+        return LogStatus(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Log:
@@ -103,7 +107,8 @@ class Log:
         with self._changed:
             self._retry_at = 0.0
             self._changed.notify_all()
-            return self._changed.wait_for(self._idle, timeout)
+            self._changed.wait_for(lambda: self._idle() or not self._running, timeout)
+            return self._idle()
 
     def close(self, timeout: float) -> None:
         """Try to send all, for `timeout` seconds at most, then say what is left where."""

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,19 +102,24 @@ class TrainingCalls(Service):
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Try now to send what was logged; returns whether nothing waits any more, after `timeout` seconds at most."""
-        log = self._log
-        return log is None or log.flush(timeout)
+        give_up = time.monotonic() + timeout
+        newest_first = reversed(self._logs())  # what a closed one has not sent nobody sends
+        return all(log.flush(max(give_up - time.monotonic(), 0.0)) for log in newest_first)
 
     def log_status(self) -> LogStatus:
-        """What became of what this client has logged, in requests."""
-        log = self._log
-        return LogStatus(0, 0, 0, 0, 0) if log is None else log.status()
+        """What became of what this client has logged, in requests; after close too."""
+        return sum((log.status() for log in self._logs()), LogStatus())
 
     def _close_log(self, timeout: float) -> None:
         with self._lock:
             log, self._log = self._log, None
+            self._closed += [log] if log else []
         if log is not None:
             log.close(timeout)
+
+    def _logs(self) -> list[Log]:
+        with self._lock:
+            return self._closed + ([self._log] if self._log else [])
 
     def _put(self, entry: Entry) -> None:
         with self._lock:
@@ -133,6 +139,7 @@ class TrainingCalls(Service):
         self._lock = threading.Lock()
         self._places: dict[str, tuple[Mapping[str, int], int]] = {}
         self._log = None
+        self._closed: list[Log] = []
 
 
 _logging: "weakref.WeakSet[TrainingCalls]" = weakref.WeakSet()

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.auth.service import create_key
 from app.models import Metric, TrainingGroup
-from pkpo.client import Client, Sent
+from pkpo.client import Client, LogStatus, Sent
 from pkpo.client.sync import sync
 from tests.app.processes import eventually, program
 from tests.pkpo.answering import BUSY, OK, Answer, answering, nothing
@@ -205,6 +205,23 @@ def test_a_resumed_run_that_logs_again_what_waits_in_the_spool_keeps_both(
     for _ in range(2):
         assert sync(tmp_path, base_url).refused == []
     assert stored(session) == [(0, 5, 0), (0, 5, 1), (1, 5, 0), (1, 5, 1)]
+
+
+def test_a_closed_client_still_says_what_became_of_its_log(base_url: str, tmp_path: Path) -> None:
+    with Client(base_url, spool=tmp_path) as client:
+        client.log_metrics(RUN, 0, {"loss": 1})
+        assert client.flush(20)
+    client.log_metrics(RUN, 1, {"loss": 1})  # opens it again
+    client.close(timeout=20)
+    assert client.log_status() == LogStatus(delivered=2)
+    with nothing() as dead:
+        client = Client(dead, spool=tmp_path)
+        client.log_metrics(RUN, 0, {"loss": 1})
+        client.close(timeout=0.5)
+        begun = time.monotonic()
+        assert not client.flush(20), "it was not delivered"
+        assert time.monotonic() - begun < 10, "nobody sends any more"
+    assert client.log_status() == LogStatus(spooled=1)
 
 
 def test_ranks_that_name_their_places_share_a_step(base_url: str, session: Session, tmp_path: Path) -> None:
