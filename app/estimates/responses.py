@@ -63,7 +63,8 @@ class CurveResponse(BaseModel):
     n_max: int
     missing: Missing = Field(description="How missing completions were treated")
     unbiased: bool = Field(
-        description="True for independent completions with n fixed beforehand: every problem of the set has just n"
+        description="True for independent completions with n fixed beforehand: every problem of the set has just the n "
+        "that was declared, or, where none was, as many as any other"
     )
     verifier: str
 

@@ -95,7 +95,7 @@ class Curve:
     n_min: int
     n_max: int
     missing: Missing
-    unbiased: bool  # independent completions with n fixed beforehand: every problem of the set has just n
+    unbiased: bool  # independent completions, of every problem just the n declared, or where none was, equally many
     verifier: str
 
     @classmethod

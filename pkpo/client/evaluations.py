@@ -29,7 +29,8 @@ class EvaluationCalls(Service):
     ) -> Evaluation:
         """The evaluation of this checkpoint on this problem set with this sampling, made where there is none.
 
-        Declare n, the completions per problem, before the first completion: else no curve of it is called unbiased.
+        Declare n, the completions per problem, before the first completion: only then is a curve not called unbiased
+        when all problems were given further completions after a look at it.
         iid=False says that completions are not independent of each other. What is left out is not compared.
         """
         wanted = {"n": n, "iid": iid, "model": model}
