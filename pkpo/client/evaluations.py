@@ -137,7 +137,8 @@ class EvaluationCalls(Service):
             return found[0].evaluation
         on = f" on {problem_set}" if problem_set else ""
         listed = "".join(f"\n  {each.evaluation} on {each.problem_set}" for each in found)
-        raise ValueError(f"run {run!r} has {len(found)} evaluations at step {step}{on}; name one by its id{listed}")
+        choice = "; name one by its id" if found else ": `curves` lists those that it has"
+        raise ValueError(f"run {run!r} has {len(found)} evaluations at step {step}{on}{choice}{listed}")
 
 
 def _curve_query(

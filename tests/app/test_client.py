@@ -181,7 +181,7 @@ def test_a_step_with_several_evaluations_asks_for_one(server: Client) -> None:
         server.curve(run=run, step=1)
     assert all(each.id in str(caught.value) for each in made)
     assert server.curve(run=run, step=1, problem_set=sets[0]).problems_used == 2
-    with pytest.raises(ValueError, match="0 evaluations at step 2"):
+    with pytest.raises(ValueError, match="0 evaluations at step 2: `curves` lists"):
         server.curve(run=run, step=2)
     with pytest.raises(ValueError, match="an evaluation, or a run and a step"):
         server.curve(run=run)

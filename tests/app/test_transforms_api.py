@@ -133,7 +133,15 @@ def test_a_number_that_is_not_finite_is_refused_where_it_stands(client: httpx.Cl
     answer = post_text(client, f'{{"k": 2, "rewards": [[1, 0, 1], [0, {number}, 1]]}}')
     assert_refused(answer, 422, "invalid-request")
     assert pointers(answer) == ["/rewards/1/1"]
+    assert "JSON has no NaN, no Infinity" in answer.json()["errors"][0]["code"]
     assert number not in answer.text.replace("no NaN, no Infinity", "")
+
+
+@pytest.mark.parametrize("text", ["", '{"rewards": [[1', '{"rewards": [[1, x]]}', "[" * 3000, '{"k": "\\ud800"}'])
+def test_what_is_no_json_is_not_called_a_number(client: httpx.Client, text: str) -> None:
+    answer = post_text(client, text)
+    assert_refused(answer, 422, "invalid-request")
+    assert [each["code"] for each in answer.json()["errors"]] == ["not-json"]
 
 
 def test_what_is_no_number_is_refused_where_it_stands(client: httpx.Client) -> None:
