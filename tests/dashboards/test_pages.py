@@ -136,7 +136,7 @@ def test_the_note_says_which_interval_it_is() -> None:
     text = evaluation().text
     assert "95 % interval of the mean over problems, the 5 problems taken as a sample of their kind" in text
     assert "Student t with 4 degrees of freedom, within [0, 1]." in text
-    assert "Unbiased, the completions of a problem being independent" in text
+    assert "Unbiased, if the completions of a problem are independent of each other and n was fixed" in text
     assert "Not unbiased. Topped up." in evaluation(bias="Topped up.").text
 
 
