@@ -188,5 +188,20 @@ def _accumulate(terms: Floats) -> None:
     np.subtract(after, added, out=added)
     np.subtract(before, added, out=added)
     term += added
-    np.cumsum(terms, axis=1, out=terms)
+    _accumulate_small(terms)
     terms += total
+
+
+_CHUNK = 16
+
+
+def _accumulate_small(terms: Floats) -> None:
+    """Replace each row by its running sums; those of what rounding lost need few digits. A zero changes none."""
+    if terms.shape[1] % _CHUNK:
+        np.cumsum(terms, axis=1, out=terms)
+        return
+    columns = terms.reshape(-1, _CHUNK)
+    for i in range(1, _CHUNK):
+        columns[:, i] += columns[:, i - 1]
+    chunks = terms.reshape(len(terms), -1, _CHUNK)
+    chunks[:, 1:] += np.cumsum(chunks[:, :-1, -1], axis=1)[:, :, None]
