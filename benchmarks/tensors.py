@@ -1,4 +1,4 @@
-"""Rewards to credits in torch, unchecked: against `torch.sort` of the same rewards on the device; bound on a GPU only."""
+"""Rewards to credits in torch, unchecked: against `torch.sort` of the same rewards on the device; bound on a GPU."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
