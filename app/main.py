@@ -20,6 +20,7 @@ from app.db import check_database, make_engine, session_slots
 from app.estimates.routes import router as estimates
 from app.idempotency import Gates, sweep
 from app.ingest.routes import router as ingest
+from app.jobs.routes import router as jobs
 from app.middleware import BodyBound, HeadAsGet, HostCheck, SafeHeaders
 from app.pages.answers import page_of_problem
 from app.pages.routes import router as pages
@@ -90,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
     app.state.gates = Gates()
     errors.install(app, page_of_problem)
-    for router in (transforms, problem_sets, ingest, training, runs, estimates, health.router, pages):
+    for router in (transforms, problem_sets, ingest, training, runs, estimates, jobs, health.router, pages):
         app.include_router(router)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBound)

@@ -19,8 +19,9 @@ from app.errors import problem_response
 
 MIB = 2**20
 BODY_LIMIT = 25 * MIB
-# 4,194,304 rewards as decimal text of full length.
-TRANSFORM_BODY_LIMIT = 128 * MIB
+# 4,194,304 rewards as decimal text of full length; a results file of as many bytes.
+LARGE_BODY_LIMIT = 128 * MIB
+LARGE_BODIES = ("/v1/transforms", "/v1/uploads")
 # A name or address, in brackets where it holds colons, and a port: nothing else, for pages show it to the reader.
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -28,7 +29,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 def body_limit(path: str) -> int:
     """The most bytes that a body posted to this path may have."""
-    return TRANSFORM_BODY_LIMIT if path == "/v1/transforms" else BODY_LIMIT
+    return LARGE_BODY_LIMIT if path in LARGE_BODIES else BODY_LIMIT
 
 
 class HostCheck:

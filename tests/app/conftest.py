@@ -1,9 +1,11 @@
 """The service under real HTTP: `client` has a database of its own; `shared_client`, much faster, shares one."""
 
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,8 +26,8 @@ from tests.conftest import fresh_database
 @contextmanager
 def serving(database_url: str, **settings: Any) -> Iterator[str]:
     """The address of a server on this database, run by a thread of this process."""
-    app = create_app(Settings(database_url=SecretStr(database_url), **settings))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
+        app = create_app(Settings(**{"database_url": SecretStr(database_url), "data_dir": Path(folder), **settings}))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -31,6 +31,7 @@ GROUP: Final = {
     "transform": "sloo_minus_one",
     "scale": "sum",
 }
+OCTETS: Final = (("Content-Type", "application/octet-stream"),)
 Parameters = tuple[tuple[str, str], ...]
 
 
@@ -59,11 +60,12 @@ def valid(method: str, path: str, body: Any = None, query: Parameters = ()) -> S
     return Sent(method, path, text.encode(), (("Content-Type", kind),), urlencode(query))
 
 
-def requests(evaluation: str, counted: str, run: str, problem_set: str) -> dict[str, Sent]:
-    """By the name of each call, a valid request to a server that has two evaluations, the run and the set.
+def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str) -> dict[str, Sent]:
+    """By the name of each call, a valid request to a server that has two evaluations, the run, the set and the job.
 
-    The one to be counted has no completions.
+    The evaluation to be counted has no completions, and the job is over, so that who follows it is let go.
     """
+    of_job, to_verify = f"/v1/jobs/{job}", {"evaluation": evaluation, "verifier": "exact-match", "options": {"a": [1]}}
     one, set_, of_run = f"/v1/evaluations/{evaluation}", f"/v1/problem-sets/{problem_set}", f"/v1/runs/{run}"
     record = {"run": run, "step": 3, "problems": ["sample_0", "sample_1"], "completions": [[MARK] * 3, [MARK, ""]]}
     page, which = (("limit", "2"),), (("verifier", "exact-match@1"),)
@@ -115,6 +117,14 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str) -> dict[
         "POST /v1/runs/{run}/metrics": valid(
             "POST", f"{of_run}/metrics", {"metrics": [{"step": 1, "name": "train/loss", "value": 0.5}]}
         ),
+        "POST /v1/uploads": Sent("POST", "/v1/uploads", b'{"problem": "sample_0"}', OCTETS, "filename=results.jsonl"),
+        "POST /v1/jobs": valid("POST", "/v1/jobs", {"kind": "verification", "spec": to_verify, "priority": 1}),
+        "GET /v1/jobs": valid("GET", "/v1/jobs", query=(("state", "queued"), ("kind", "import"), *page)),
+        "GET /v1/jobs/{job_id}": valid("GET", of_job),
+        "GET /v1/jobs/{job_id}/events": valid("GET", f"{of_job}/events"),
+        "POST /v1/jobs/{job_id}/cancel": valid("POST", f"{of_job}/cancel", {}),
+        "POST /v1/jobs/{job_id}/retry": valid("POST", f"{of_job}/retry", {}),
+        "GET /v1/workers": valid("GET", "/v1/workers", query=page),
     }
 
 

@@ -19,8 +19,8 @@ from tests.app.test_openapi import CALLS
 from tests.conftest import fresh_database
 
 PROBLEM_SET = "cruxeval-output@1"
-TEMPLATES = requests("0", "1", "codellama-7b", PROBLEM_SET)
-OF_EACH_CALL = 78  # of 26: 2,028
+TEMPLATES = requests("0", "1", "codellama-7b", PROBLEM_SET, "2")
+OF_EACH_CALL = 59  # of 34: 2,006
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,11 @@ def known(client: httpx.Client) -> dict[str, Sent]:
     rows = [completion(f"sample_{i}", j, verifications=[exact(passed=i > j)]) for i in range(2) for j in range(4)]
     post_completions(client, path, *rows).raise_for_status()
     counted = evaluation(client, run=run, step=1, problem_set=PROBLEM_SET)
-    return requests(path.rpartition("/")[2], counted.rpartition("/")[2], run, PROBLEM_SET)
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": "exact-match"}
+    job = client.post("/v1/jobs", json={"kind": "verification", "spec": spec}).headers["location"]
+    client.post(f"{job}/cancel").raise_for_status()
+    evaluation_id, counted_id, job_id = (each.rpartition("/")[2] for each in (path, counted, job))
+    return requests(evaluation_id, counted_id, run, PROBLEM_SET, job_id)
 
 
 def send(client: httpx.Client, sent: Sent) -> httpx.Response:

@@ -63,7 +63,16 @@ def known(server: httpx.Client) -> dict[str, str]:
     path = evaluation(server, run=RUN, problem_set=PROBLEM_SET)
     rows = [completion(f"sample_{i}", j, verifications=[exact(passed=i > j)]) for i in range(4) for j in range(4)]
     post_completions(server, path, *rows).raise_for_status()
-    return {"evaluation_id": path.rpartition("/")[2], "run": RUN, "problem_set": PROBLEM_SET}
+    evaluation_id = path.rpartition("/")[2]
+    spec = {"evaluation": evaluation_id, "verifier": "exact-match"}
+    job = server.post("/v1/jobs", json={"kind": "verification", "spec": spec}).headers["location"]
+    server.post(f"{job}/cancel").raise_for_status()  # who follows it is let go
+    return {
+        "evaluation_id": evaluation_id,
+        "run": RUN,
+        "problem_set": PROBLEM_SET,
+        "job_id": job.rpartition("/")[2],
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Jobs: submitted over REST, taken by workers, each write of a result fenced by the job's attempt."""

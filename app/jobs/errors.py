@@ -1,0 +1,57 @@
+"""What can be wrong with a job, one class per cause."""
+
+from collections.abc import Iterable
+
+from app.errors import AppError, InvalidRequest
+
+
+class KindNotOffered(AppError):
+    """A kind of job that no worker of this version could do."""
+
+    status, type = 422, "kind-not-offered"
+
+    def __init__(self, kind: str, offered: Iterable[str]) -> None:
+        super().__init__(
+            f"No worker of this version does {kind} jobs; there are {' and '.join(offered)} jobs.",
+            [("/kind", "not offered")],
+        )
+
+
+class UnknownJobVerifier(AppError):
+    """A verifier that no worker of this version has."""
+
+    status, type = 422, "verifier-not-offered"
+
+    def __init__(self, offered: Iterable[str]) -> None:
+        super().__init__(
+            f"No worker of this version has that verifier; there are {', '.join(offered)}.",
+            [("/spec/verifier", "not offered")],
+        )
+
+
+class JobOver(AppError):
+    """A job that has come to an end that cannot be changed."""
+
+    status, type = 409, "job-over"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"This job has {state}: submit another one." if state == "succeeded" else f"It is {state}.")
+
+
+class FileUnstorable(AppError):
+    """An upload for which the service's disk has no room, or no writable folder."""
+
+    status, type = 503, "file-unstorable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The file could not be stored: {reason}. Nothing was kept; send it again.")
+
+
+def unknown_upload() -> InvalidRequest:
+    """An import of a file that nobody has uploaded."""
+    return InvalidRequest("POST /v1/uploads stores a file and answers its id.", [("/spec/upload", "no such upload")])
+
+
+def unknown_evaluation() -> InvalidRequest:
+    """A verification of an evaluation that there is not."""
+    return InvalidRequest("This project has no evaluation of this id.", [("/spec/evaluation", "no such evaluation")])
