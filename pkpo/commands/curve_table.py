@@ -156,6 +156,8 @@ def _notes(result: FileCurve) -> list[str]:
         others = f" and {more:,} more have" if more else " has"
         no_more = "no more judged completions" if result.missing == "drop" else "no more completions"
         notes.append(f"k ends at {curve.n_min}: problem {shown(result.fewest[0])}{others} {no_more}")
+    if curve.n_min < curve.n_max and not result.completions_missing:
+        notes.append("n differs between problems: unbiased only where no outcome decided which of them got more")
     if result.completions_missing:
         taken = "taken as failed" if result.missing == "fail" else "left out"
         notes.append(f"{_count(result.completions_missing, 'completion')} without a verdict, {taken}")

@@ -110,7 +110,7 @@ def _credited(line: bytes, arguments: argparse.Namespace) -> str:
 
 def _value(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line.rstrip())  # an error behind a line break would be in column 1
     except json.JSONDecodeError as cause:
         raise ValueError(f"not JSON: {cause.msg} (column {cause.colno})") from cause
     except UnicodeDecodeError as cause:

@@ -167,6 +167,7 @@ def test_a_ragged_file_names_the_problem_that_ends_the_curve(
     printed = table(capsys, path)
     assert "n = 2..3" in printed
     assert 'k ends at 2: problem "fizz" and 1 more have no more completions' in printed
+    assert "n differs between problems: unbiased only where no outcome decided which of them got more" in printed
     message = complaint(capsys, "curve", path, "--k", "3")
     assert 'k=3 needs 3 completions of every problem, and problem "fizz" has 2' in message
 

@@ -89,6 +89,7 @@ def test_a_line_is_answered_before_the_next_one_is_written() -> None:
     ("line", "sentence"),
     [
         ("[1, 0", ":1: not JSON: Expecting ',' delimiter (column 6)"),
+        ("[1, 0\n", ":1: not JSON: Expecting ',' delimiter (column 6)"),
         (b"[1, \xff]", ":1: not UTF-8: invalid start byte"),
         (DEEP, ":1: nested too deeply"),
         ("[]", ":1: expected a list of rewards, or an object with the field rewards, got []"),
