@@ -19,15 +19,18 @@ install-service:
 install-test: install-service
 	@requirements/install.sh test
 	@requirements/install.sh docs
+	@requirements/install.sh workers || \
+		echo "==> the checkers of answers are not installed (pycosat is built by a C compiler): their tests are skipped, and counted" >&2
 	@{ requirements/install.sh torch && requirements/install.sh trl; } || \
 		echo "==> torch or TRL is not installed: the tests that need them are skipped, and counted" >&2
 
 run: install-service
 	@exec $(PY) -m pkpo serve
 
-# Chromium draws the pages for the browser tests. Where it cannot be installed those tests are skipped, and counted.
+# Chromium draws the pages for the browser tests, bubblewrap holds the code that is graded. Where they cannot be installed those
+# tests are skipped, and counted.
 system-packages:
-	@requirements/system.sh chromium
+	@requirements/system.sh chromium bubblewrap
 
 test: install-test system-packages
 	@$(PY) -m pytest $(ARGS)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install a lock into .venv: `requirements/install.sh service`, or `test`, `docs`, `torch`, `trl`; `verl` goes into .venv-verl.
+# Install a lock into .venv: `requirements/install.sh service`, or `test`, `docs`, `workers`, `torch`, `trl`; `verl` goes into
+# .venv-verl.
 # Does nothing, and needs no network, when that lock is installed already.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -13,3 +13,4 @@ sed -n 's/^torch==/# &/p' torch.in >>torch.lock
 # Without what torch asks for: gigabytes for a graphics card, which torch's own lock leaves out too.
 for name in trl verl; do compile --overrides <(echo "torch ; sys_platform == 'none'") --no-emit-package torch -o $name.lock $name.in; done
 sed -n 's/^torch==/# &/p' torch.in >>verl.lock
+compile -o workers.lock workers.in

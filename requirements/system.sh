@@ -2,7 +2,8 @@
 # Install the Debian packages named, those that are missing, where apt-get and root are there; say so where they are not.
 set -euo pipefail
 missing=()
-for package in "$@"; do command -v "$package" >/dev/null || missing+=("$package"); done
+declare -A program=([bubblewrap]=bwrap) # where it has another name than its package
+for package in "$@"; do command -v "${program[$package]:-$package}" >/dev/null || missing+=("$package"); done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     printf '==> Not installed: %s (needs root and apt-get). The tests that need it are skipped.\n' "${missing[*]}" >&2

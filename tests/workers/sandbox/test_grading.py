@@ -1,0 +1,168 @@
+"""What a verdict says, and that grading leaves nothing behind."""
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from workers.sandbox import Limits, NotOffered, Program, Sandboxes
+from workers.sandbox.check import check, checked_sandboxes
+
+RIGHT = Program("def double(x):\n    return 2 * x", "assert double(2) == 4\nassert double(3) == 6")
+
+
+@pytest.mark.parametrize(
+    ("source", "tests", "status", "passed", "total"),
+    [
+        ("def f(x): return x", "assert f(1) == 1\nassert f(2) == 2", "passed", 2, 2),
+        ("def f(x): return 1", "assert f(1) == 1\nassert f(2) == 2", "failed", 1, 2),
+        ("def f(x): return 1", "assert f(2) == 2\nassert f(1) == 1", "failed", 1, 2),
+        ("def f(x): return 1 / x", "assert f(0) == 2\nassert f(1) == 1", "failed", 1, 2),
+        ("def f(x): return x", "for i in range(9):\n    assert f(i) == i\nassert f(0)", "failed", 1, 2),
+        ("def f(x): return x", "def check(g):\n    assert g(1) == 1\n    assert g(1) == 2\ncheck(f)", "failed", 1, 2),
+        ("def f(x): return x", "if f(1) != 2:\n    raise ValueError", "failed", 0, 1),
+        ("def f(x): return x", "if f(1) == 1:\n    assert f(1) == 1\nelse:\n    assert f(2) == 3", "passed", 2, 2),
+        ("def f(x): raise KeyError(x)", "try:\n    f(1)\n    assert False\nexcept KeyError:\n    pass", "passed", 1, 1),
+        ("def f(x): raise SystemExit", "assert f(1) is None", "failed", 0, 1),
+        ("def f(x) return x", "assert f(1) == 1", "failed", 0, 1),
+        ("g = 3", "assert f(1) == 1", "failed", 0, 1),
+        ("", "assert f(1) == 1", "failed", 0, 1),
+        (
+            "class P:\n    def __init__(s, x): s.x = x\ndef f(ps): return ps[0].x",
+            "assert f([P(3)]) == 3",
+            "passed",
+            1,
+            1,
+        ),
+        ("def f(x): x", "assert f(1) is None\nassert True, 'never counted'", "passed", 1, 1),
+        ("def f(x): return x", "assert f(lambda: 1)", "infrastructure_error", 0, 1),
+        ("def f(x): return x", "assert f(1", "infrastructure_error", 0, 1),
+        ("def f(x): return x", "import nothing_of_that_name", "infrastructure_error", 0, 1),
+        ("def f(x): return x", "x = 3", "infrastructure_error", 0, 1),
+    ],
+)
+def test_verdicts(sandboxes: Sandboxes, source: str, tests: str, status: str, passed: int, total: int) -> None:
+    verdict = sandboxes.grade(Program(source, tests))
+    assert (verdict.status, verdict.passed_tests, verdict.total_tests) == (status, passed, total), verdict
+    assert verdict.passed == (status == "passed")
+    assert verdict.sandbox == "bubblewrap"
+
+
+def test_the_detail_names_the_first_test_that_failed(sandboxes: Sandboxes) -> None:
+    tests = "assert f(1) == 1\nassert f(2) == 3, 'two'\nassert f(3) == 4"
+    verdict = sandboxes.grade(Program("def f(x): return x", tests))
+    assert verdict.detail == "assert f(2) == 3, 'two': AssertionError: two"
+
+
+def test_a_failure_that_cannot_be_told_is_one_all_the_same(sandboxes: Sandboxes) -> None:
+    verdict = sandboxes.grade(Program("def f(): return 10**5000", "x = {}[f()]"))
+    assert (verdict.status, verdict.detail) == ("failed", "KeyError")
+
+
+def test_what_a_completion_prints_is_kept(sandboxes: Sandboxes) -> None:
+    assert (
+        sandboxes.grade(Program("print('loud', flush=True)\ndef f(): return 1", "assert f() == 1")).output == "loud\n"
+    )
+
+
+def test_helpers_are_the_problems_and_not_the_completions(sandboxes: Sandboxes) -> None:
+    helpers = "def encoded(x):\n    return x + 1\n\ndef decoded(x):\n    '''The inverse.'''\n"
+    tests = "assert decoded(encoded(1)) == 1"
+    right = "def encoded(x): return x + 1\ndef decoded(x): return x - 1"
+    cheating = "def encoded(x): return x\ndef decoded(x): return x"
+    assert sandboxes.grade(Program(right, tests, helpers, entry_point="decoded")).passed
+    assert not sandboxes.grade(Program(cheating, tests, helpers, entry_point="decoded")).passed
+
+
+def test_a_completion_finds_nothing_that_another_left(sandboxes: Sandboxes) -> None:
+    left = (
+        "import builtins, math, os\nopen('/tmp/left', 'w')\nbuiltins.left = math.left = 1\nos.environ['LEFT'] = '1'\n"
+    )
+    assert sandboxes.grade(Program(f"{left}def f(): return 1", "assert f() == 1")).passed
+    found = (
+        "import builtins, math, os\n"
+        "def f(): return os.listdir('/tmp'), hasattr(builtins, 'left'), hasattr(math, 'left'), 'LEFT' in os.environ"
+    )
+    assert sandboxes.grade(Program(found, "assert f() == ([], False, False, False)")).passed
+
+
+def test_the_same_completion_gets_the_same_verdict(sandboxes: Sandboxes) -> None:
+    program = Program(
+        "def f(): return list({'a', 'b', 'c', 'd'})", "import random\nassert f()[0] == random.choice('abcd')"
+    )
+    assert len({sandboxes.grade(program).passed for _ in range(6)}) == 1
+
+
+def test_a_program_over_4_mib_is_refused_and_the_next_one_graded(sandboxes: Sandboxes) -> None:
+    with pytest.raises(ValueError, match="too large to grade"):
+        sandboxes.grade(Program("#" * (5 << 20), "assert f() == 1"))
+    assert sandboxes.grade(RIGHT).passed
+
+
+def test_a_sandbox_that_died_is_an_infrastructure_error_and_started_anew(sandboxes: Sandboxes) -> None:
+    seen: list[str] = []
+    slow = Program("import time\ndef f(): time.sleep(2)", "assert f() is None")
+    thread = threading.Thread(target=lambda: seen.append(sandboxes.grade(slow).status))
+    thread.start()
+    time.sleep(0.5)
+    os.kill(sandboxes._slots[0]._boxes["completion"].pid, 9)
+    thread.join()
+    assert seen == ["infrastructure_error"]
+    assert sandboxes.grade(RIGHT).passed
+
+
+def test_threads_share_the_slots(sandboxes: Sandboxes) -> None:
+    with Sandboxes(slots=2, first_uid=61_500) as two, ThreadPoolExecutor(6) as threads:
+        programs = [Program("def f(x): return x", f"assert f({i}) == {i % 3}") for i in range(12)]
+        assert [verdict.passed for verdict in threads.map(two.grade, programs)] == [i < 3 for i in range(12)]
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_closing_leaves_no_process_and_no_descriptor(sandboxes: Sandboxes, warm: bool) -> None:
+    before = children(), len(os.listdir("/proc/self/fd"))
+    with Sandboxes(slots=1, warm=warm, first_uid=61_600) as others:
+        assert others.grade(RIGHT).passed
+        assert others.grade(Program("import os\nwhile True: os.fork()", "assert f() == 1")).status != "passed"
+    assert (children(), len(os.listdir("/proc/self/fd"))) == before
+
+
+def test_the_self_check_passes_here(sandboxes: Sandboxes) -> None:
+    report = check()
+    assert report.offered, report
+    assert len(report.checks) >= 16
+    with checked_sandboxes(slots=1) as checked:
+        assert checked.grade(RIGHT).passed
+
+
+def test_without_bubblewrap_nothing_is_offered_and_nothing_weaker_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    with pytest.raises(NotOffered, match="apt-get install bubblewrap"):
+        Sandboxes(slots=1)
+    report = check()
+    assert not report.offered
+    assert "apt-get install bubblewrap" in report.reason
+    with pytest.raises(NotOffered, match="apt-get install bubblewrap"):
+        checked_sandboxes()
+
+
+def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(NotOffered, match="No permissions to create new namespace"):
+        Sandboxes(slots=1)
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_no_slot_is_refused(slots: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Sandboxes(slots=slots, limits=Limits())

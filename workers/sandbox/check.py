@@ -1,0 +1,129 @@
+"""Tries the sandbox before anything is trusted to it: a worker offers to grade code only where every one of these
+holds.
+"""
+
+from dataclasses import dataclass
+
+from workers.sandbox import bubblewrap
+from workers.sandbox.bubblewrap import NotOffered
+from workers.sandbox.memory import Cgroup
+from workers.sandbox.pool import Sandboxes
+from workers.sandbox.program import Limits, Program, Status
+from workers.sandbox.slot import BACKEND
+
+# Ends like the other statuses, but within the patience of a start.
+QUICK = Limits(seconds=2.0, memory_bytes=128 << 20)
+REFUSED = """
+def refused(action):
+    try:
+        action()
+    except (OSError, ImportError) as error:
+        return True
+    return False
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold, and whether it does; `detail` says what was seen instead."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the self-check found. `offered` is whether code may be graded here; `reason` why not."""
+
+    checks: tuple[Check, ...]
+    reason: str = ""
+
+    @property
+    def offered(self) -> bool:
+        return not self.reason and all(check.passed for check in self.checks)
+
+
+def _refused(action: str) -> Program:
+    return Program(
+        f"{REFUSED}\ndef probe():\n    import os\n    return refused(lambda: {action})", "assert probe() is True"
+    )
+
+
+FORGERY = """
+class Everything:
+    def __eq__(self, other): return True
+def answer(): return Everything()
+"""
+MANY = """
+import os, time
+def answer():
+    for _ in range(6):
+        if os.fork() == 0:
+            taken = b"x" * (40 << 20)
+            time.sleep(1)
+            os._exit(0)
+    time.sleep(1)
+    return 42
+"""
+TRIALS: dict[str, tuple[Program, Status]] = {
+    "a right completion passes": (Program("def answer(): return 42", "assert answer() == 42"), "passed"),
+    "a wrong completion fails": (Program("def answer(): return None", "assert answer() == 42"), "failed"),
+    "an object that equals everything fails": (Program(FORGERY, "assert answer() == 42"), "failed"),
+    "a completion that exits is a crash": (Program("import os; os._exit(0)", "assert answer() == 42"), "crash"),
+    "a loop ends in time": (Program("while True: pass", "assert answer() == 42"), "timeout"),
+    "processes share one bound on memory": (Program(MANY, "assert answer() == 42"), "oom"),
+    "printing is bounded": (Program("while True: print('x' * 999)", "assert answer() == 42"), "output_limit"),
+    "no socket opens": (_refused("__import__('socket').socket()"), "passed"),
+    "/ cannot be written": (_refused("open('/written', 'w')"), "passed"),
+    "/usr cannot be written": (_refused("open('/usr/written', 'w')"), "passed"),
+    "the host's /etc is not there": (_refused("os.listdir('/etc')"), "passed"),
+    "the host's processes are not there": (_refused("os.listdir('/proc')"), "passed"),
+    "no namespace can be made": (
+        Program("import os\ndef probe(): return os.system('unshare -U true')", "assert probe() != 0"),
+        "passed",
+    ),
+    "it cannot become root": (_refused("os.setuid(0)"), "passed"),
+    "something is left in /tmp": (
+        Program("open('/tmp/left', 'w')\ndef answer(): return 42", "assert answer() == 42"),
+        "passed",
+    ),
+    "and the next one does not find it": (_refused("open('/tmp/left')"), "passed"),
+}
+
+
+def check() -> Report:
+    """Runs every trial in a pair of warm sandboxes."""
+    try:
+        with Sandboxes(slots=1, limits=QUICK) as sandboxes:
+            return Report(tuple(_tried(sandboxes, name) for name in TRIALS))
+    except NotOffered as error:
+        return Report((), str(error))
+
+
+def _tried(sandboxes: Sandboxes, name: str) -> Check:
+    program, expected = TRIALS[name]
+    verdict = sandboxes.grade(program)
+    return Check(name, verdict.status == expected, f"{verdict.status} instead of {expected}: {verdict.detail}")
+
+
+def checked_sandboxes(slots: int = 2, limits: Limits | None = None) -> Sandboxes:
+    """Sandboxes on a machine where the self-check has just passed.
+
+    Raises:
+      NotOffered: it has not; the message says what failed.
+    """
+    report = check()
+    if not report.offered:
+        failed = "; ".join(f"{check.name}: {check.detail}" for check in report.checks if not check.passed)
+        raise NotOffered(report.reason or f"the sandbox does not hold: {failed}")
+    return Sandboxes(slots, limits)
+
+
+def description() -> str:
+    """The sandbox that this machine gives, in words."""
+    users = "user ids of its own" if bubblewrap.privileged() else "a user namespace"
+    cgroup = Cgroup.make("pkpo-check", QUICK.memory_bytes, QUICK.processes)
+    if cgroup:
+        cgroup.remove()
+    return f"{BACKEND}, {users}, memory bounded by {f'cgroup v{cgroup.version}' if cgroup else 'adding it up'}"
