@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import asked, inputs
-from pkpo.asked import Asked, Attempts, weights_of
+from pkpo.asked import Asked, Attempts
 from pkpo.credits import credits_of, form
 from pkpo.estimators import best_of
 from pkpo.inputs import Labels
@@ -273,19 +273,18 @@ def transform_and_max_at_k(
     One sort serves both. For rewards that are known to be finite and a k that is in range: nothing is checked, but that
     alpha_loo has rewards of 0 and 1, and what exceeds the range of float64 comes back as inf or nan.
     """
-    weights = weights_of(name, k)
-    ks = [attempts for attempts, _ in weights]
+    what = asked.named(name, k)
+    if what.binary:
+        inputs.check_binary(name, g, None)
+    ks = [attempts for _, attempts, _ in what.parts]
     best = np.empty((len(g), len(ks)))
 
     def estimate(rows: slice, ranked: NDArray[np.float64]) -> None:
         best[rows] = best_of(ranked, ks)
 
-    what = asked.named(name, k)
-    if what.binary:
-        inputs.check_binary(name, g, None)
     with np.errstate(over="ignore", invalid="ignore"):
         credits = credits_of(g, form(what.parts, g.shape[1]), factor, estimate)
-        return credits, best @ np.array([weight for _, weight in weights])
+        return credits, best @ np.array([weight for _, _, weight in what.parts])
 
 
 def smallest_n(name: str, k: Attempts) -> int:
