@@ -1,7 +1,7 @@
 """Routes that read: curves, problems, what is missing, runs."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -38,6 +38,8 @@ def _unless_known(request: Request, body: bytes) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
+AS_IT_WAS: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "As it was when its ETag was given"}}
+
 router = APIRouter(tags=["estimates"], dependencies=[Depends(each_parameter_once)])
 
 
@@ -58,7 +60,7 @@ def estimate(caller: Reader, body: JsonBytes) -> Response:
 @router.get(
     "/v1/evaluations/{evaluation_id}/curve",
     summary="The curve of an evaluation",
-    responses=answers(examples.CURVE, CurveResponse) | {304: {"description": "As it was when its ETag was given"}},
+    responses=answers(examples.CURVE, CurveResponse) | AS_IT_WAS,
 )
 def read_curve(
     evaluation_id: UUID, query: Annotated[CurveQuery, Query()], caller: Reader, session: SessionDep, request: Request
@@ -128,15 +130,21 @@ def read_run(run: Annotated[Name, Path()], caller: Reader, session: SessionDep) 
 @router.get(
     "/v1/runs/{run}/curves",
     summary="The curves of a run's checkpoints",
-    responses=answers(examples.RUN_CURVES),
+    responses=answers(examples.RUN_CURVES, RunCurvesResponse) | AS_IT_WAS,
 )
 def read_run_curves(
-    run: Annotated[Name, Path()], query: Annotated[RunCurvesQuery, Query()], caller: Reader, session: SessionDep
-) -> RunCurvesResponse:
+    run: Annotated[Name, Path()],
+    query: Annotated[RunCurvesQuery, Query()],
+    caller: Reader,
+    session: SessionDep,
+    request: Request,
+) -> Response:
     """Each evaluation of a run by step, with its curve; where a curve is refused, why.
 
     A checkpoint evaluated on several problem sets, or with several sampling configurations, is listed once for each.
+    The answer has an ETag, as that of one curve has.
     """
     listed = runs.run_curves(session, caller.project_id, run, query)
     checkpoints = [CheckpointCurve.of(each) for each in listed.items]
-    return RunCurvesResponse(metric=query.metric, checkpoints=checkpoints, next_cursor=listed.next_cursor)
+    found = RunCurvesResponse(metric=query.metric, checkpoints=checkpoints, next_cursor=listed.next_cursor)
+    return _unless_known(request, found.model_dump_json().encode())

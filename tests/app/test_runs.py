@@ -97,6 +97,17 @@ def test_a_runs_curves_are_its_evaluations_by_step(shared_client: httpx.Client) 
         }
 
 
+def test_a_runs_curves_are_sent_again_only_when_they_changed(shared_client: httpx.Client) -> None:
+    run, problem_set = f"countdown-{uuid4()}", f"countdown-{uuid4()}"
+    record(shared_client, create_evaluation(shared_client, run=run, step=0, problem_set=problem_set), SOLVED)
+    path = f"/v1/runs/{run}/curves"
+    known = {"If-None-Match": shared_client.get(path).headers["etag"]}
+    again = shared_client.get(path, headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    record(shared_client, create_evaluation(shared_client, run=run, step=1, problem_set=problem_set), SOLVED)
+    assert len(shared_client.get(path, headers=known).raise_for_status().json()["checkpoints"]) == 2
+
+
 def test_a_refused_curve_says_why_in_its_place(shared_client: httpx.Client) -> None:
     run = f"run-{uuid4()}"
     evaluation = create_evaluation(shared_client, run=run)
