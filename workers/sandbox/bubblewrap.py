@@ -107,4 +107,5 @@ def _readable(source: str, place: str) -> list[str]:
 
 def _devices() -> list[str]:
     names = ("null", "zero", "full", "random", "urandom")
-    return [part for name in names for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    bound = [part for name in names for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    return ["--perms", "0755", "--dir", "/dev", *bound]
