@@ -22,7 +22,8 @@ Send results files to a server, where they become an evaluation of one checkpoin
 The whole of every file is read before anything is sent, so a file with a mistake in it changes nothing. Importing the
 same files again is safe: completions that are there already are counted, not doubled. Several files are taken as one
 set of results: where they number their completions alike, those of later files follow those of earlier ones.
-A file of counts (problem, n, c) makes an evaluation that has no completions.
+A file of counts (problem, n, c) makes an evaluation that has no completions. A problem whose name has over 500
+characters, or several lines, as a prompt has, is stored by the name's beginning and a hash of the whole.
 
 examples:
   pkpo import results.jsonl --run my-model --step 300 --problem-set math-500
@@ -71,6 +72,7 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Read, send, and say what is there now."""
+    from app.imports.names import LONGEST, stored_name
     from app.imports.sender import Sender
     from app.imports.shipments import shipment_of
     from pkpo.readers import open_results
@@ -83,6 +85,8 @@ def run_import(arguments: argparse.Namespace) -> int:
         evaluation = _evaluation(arguments, files[0])
         shipment = shipment_of(files)
         _refuse_more_than_declared(shipment.sizes, arguments.n)
+        if renamed := sum(stored_name(problem) != problem for problem in shipment.sizes):
+            print(f"names of over {LONGEST} characters or several lines, cut and with a hash: {renamed:,}")
         with Sender(arguments.url) as sender:
             identity = sender.post("/v1/evaluations", evaluation)["id"]
             recorded = shipment.send(sender, identity, arguments.verifier or files[0].format)

@@ -1,6 +1,5 @@
 """What is known of results files once they have been read to their end, before anything is sent."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ import orjson
 from app.imports.bar import counting
 from pkpo.readers import Completions, ReadError, ResultsFile
 
-LONGEST_PROBLEM = 500  # characters; a problem's name is a key
 LARGEST_ROW = 25 * 2**20 - 2**10  # bytes; the server takes requests of 25 MiB
 LARGEST_ESCAPE = 6  # bytes that JSON may need for a character
 
@@ -36,7 +34,7 @@ class Numbering:
             for file in files:
                 first, last = dict[str, int](), dict[str, int]()
                 for batch in file.completions():
-                    _refuse_unstorable(batch, file, known=counts)
+                    _refuse_unstorable(batch, file)
                     counts.update(batch.problem)
                     for problem, index in zip(batch.problem, batch.sample_index, strict=True):
                         first[problem] = min(index, first.get(problem, index))
@@ -51,20 +49,8 @@ class Numbering:
         return cls(counts, shifts)
 
 
-def refuse_unstorable_name(problem: str, file: ResultsFile) -> None:
-    """Raise ReadError where a server would refuse the problem's name."""
-    if len(problem) > LONGEST_PROBLEM or any(unicodedata.category(each) == "Cc" for each in problem):
-        raise ReadError(
-            file.name,
-            f"a problem's name has at most {LONGEST_PROBLEM} characters, none of them a control character; "
-            f"{problem[:60]!a} has {len(problem)}",
-        )
-
-
-def _refuse_unstorable(batch: Completions, file: ResultsFile, known: Counter[str]) -> None:
+def _refuse_unstorable(batch: Completions, file: ResultsFile) -> None:
     """Raise ReadError where a server would refuse the completion, or no database could keep it."""
-    for problem in set(batch.problem) - known.keys():
-        refuse_unstorable_name(problem, file)
     for column in (batch.problem, batch.text, batch.answer):
         for row, text in enumerate(column):
             if text is not None and (reason := _obstacle(text)):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from app.imports.bar import counting
+from app.imports.names import stored_name
 from app.imports.numbering import Numbering
 from pkpo.client.answers import Sent
 from pkpo.client.batches import encoded
@@ -48,7 +49,7 @@ class Sender(EvaluationCalls):
     def send(self, evaluation_id: str, files: Sequence[ResultsFile], numbering: Numbering, verifier: str) -> Sent:
         """Post every completion of the files; returns how many were new and how many were there."""
         with counting("sending", numbering.total) as advance, _in_a_sentence():
-            completions = _completions(files, numbering.shifts, verifier)
+            completions = completions_of(files, numbering.shifts, verifier)
             return self.log_completions(evaluation_id, completions, progress=advance)
 
     def post(self, path: str, body: object) -> dict[str, Any]:
@@ -78,9 +79,10 @@ def _in_a_sentence() -> Iterator[None]:
         raise CommandError(f"{error}\n{ANOTHER}" if conflict else str(error)) from error
 
 
-def _completions(
+def completions_of(
     files: Sequence[ResultsFile], shifts: Sequence[dict[str, int]], verifier: str
 ) -> Iterator[dict[str, object]]:
+    """The completions of the files as a request has them, each with its verdicts."""
     for file, shift in zip(files, shifts, strict=True):
         graders = file.by_verifier()
         names = [_name(verifier, each.verifier) for each in graders]
@@ -97,7 +99,7 @@ def _name(verifier: str, part: str | None) -> str:
 def _completion(rows: Sequence[CompletionRow], shift: int, verifiers: Sequence[str]) -> dict[str, object]:
     """One completion, which `rows` show as each of `verifiers` has judged it."""
     row = rows[0]
-    completion: dict[str, object] = {"problem": row.problem, "sample_index": row.sample_index + shift}
+    completion: dict[str, object] = {"problem": stored_name(row.problem), "sample_index": row.sample_index + shift}
     if row.text is not None:
         completion["text"] = row.text
     verdicts = [{"verifier": name, **_said(row)} for name, row in zip(verifiers, rows, strict=True)]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, Self
 
-from app.imports.numbering import Numbering, refuse_unstorable_name
+from app.imports.names import stored_name
+from app.imports.numbering import Numbering
 from app.imports.sender import Sender
 from pkpo.client.answers import Sent
 from pkpo.client.batches import BATCH_ROWS
@@ -62,8 +63,6 @@ class CountsOfFiles:
         found: dict[str, ProblemVerdicts] = {}
         for file in files:
             problems = file.verdicts().problems
-            for problem in problems:
-                refuse_unstorable_name(problem, file)
             if twice := found.keys() & problems.keys():
                 raise CommandError(f"{file.name}: an earlier file has counts of problem {min(twice)!a} already")
             found |= problems
@@ -83,7 +82,7 @@ class CountsOfFiles:
         """Post the counts of every problem."""
         sent = Sent()
         rows = (
-            {"problem": name, "n": each.judged, "c": each.passed, "verifier": verifier}
+            {"problem": stored_name(name), "n": each.judged, "c": each.passed, "verifier": verifier}
             for name, each in self.problems.items()
         )
         while batch := [*islice(rows, BATCH_ROWS)]:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared/data"
 CRUXEVAL = SHARED / "cruxeval/sample_scored_codellama-7b_temp0.2_output.json"
 O1_MINI = SHARED / "lcb_submissions/O1-Mini-2024-09-12__N_1__Scenario.codegeneration_1_0.2_eval_all.json.gz"
+GSM8K = SHARED / "gsm8k/example_model_solutions.jsonl.gz"
 
 Import = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -213,16 +214,37 @@ def test_text_that_no_database_stores_is_found_before_anything_is_sent(
     assert client.get("/v1/runs").json()["runs"] == []
 
 
-@pytest.mark.parametrize("problem", ["x" * 501, "a\\nb", "a\\u0085b"])
-def test_a_name_that_the_server_refuses_is_found_before_anything_is_sent(
-    run_import: Import, client: httpx.Client, tmp_path: Path, problem: str
+def test_problems_named_by_their_prompts_are_told_apart(
+    run_import: Import, client: httpx.Client, tmp_path: Path
 ) -> None:
-    path = results(tmp_path / "a.jsonl", {"fine": [True] * 3000})
-    path.write_text(path.read_text() + f'{{"problem": "{problem}", "passed": true}}\n')
-    done = run_import(path, "--run", "r", "--problem-set", "p")
-    assert done.returncode == 1
-    assert "a problem's name has at most 500 characters, none of them a control character" in done.stderr
-    assert client.get("/v1/runs").json()["runs"] == []
+    prompts = ["x" * 501, "x" * 502, "a\nb", "a b", "a\u0085b", "fine", "y" * 500]
+    path = results(tmp_path / "a.jsonl", {prompt: [True, False] for prompt in prompts})
+    for times in ("14 new, 0", "0 new, 14"):
+        done = run_import(path, "--run", "r", "--problem-set", "p")
+        assert times in done.stdout, done.stderr
+    assert "names of over 500 characters or several lines, cut and with a hash: 4" in done.stdout
+    listed = client.get(f"/v1/evaluations/{imported(done)}/problems").json()["problems"]
+    names = {each["problem"] for each in listed}
+    assert len(names) == len(prompts)
+    assert names > {"a b", "fine", "y" * 500}
+    assert "a b #7e18f737311b2dc3" in names
+    assert {len(name) for name in names if name.startswith("x")} == {500}
+
+
+def test_counts_of_problems_named_by_their_prompts_arrive(
+    run_import: Import, client: httpx.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "counts.jsonl"
+    path.write_text("".join(json.dumps({"problem": "x" * size, "n": 4, "c": 2}) + "\n" for size in (501, 502)))
+    assert curve(client, imported(run_import(path, "--run", "r", "--problem-set", "p")), k=1) == {1: 0.5}
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="../shared/data is not here, so GSM8K's real solutions are not read")
+def test_gsm8k_is_imported_by_its_questions(run_import: Import, client: httpx.Client) -> None:
+    fields = ("--problem", "question", "--passed", "175b_verification.is_correct")
+    done = run_import(GSM8K, "--run", "175b", "--problem-set", "gsm8k", *fields)
+    assert "1,319 completions: 1,319 new" in done.stdout, done.stderr
+    assert curve(client, imported(done)) == {1: pytest.approx(0.5625473844, abs=1e-10)}
 
 
 def test_a_text_that_fits_into_no_request_is_found_before_anything_is_sent(
