@@ -1,4 +1,4 @@
-"""Names of problems as a server keeps them. Files that name problems by their prompts have longer ones, of more lines."""
+"""Names of problems as a server keeps them. Files that name problems by their prompts have longer ones."""
 
 import re
 from hashlib import sha256
