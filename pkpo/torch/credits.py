@@ -220,7 +220,7 @@ def _ragged_form(parts: Parts, width: int, sizes: Tensor, arithmetic: Arithmetic
 def gap_form(parts: Parts, m: Tensor, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool) -> Form:
     """The weights of the gaps above the m-th of groups of n <= width, within 4 ulp, of the shape that m and n have.
 
-    As pkpo.credits makes them for one n; 0 for m >= n.
+    As pkpo.credits makes them for one n. Finite for m >= n, where there is no gap.
     """
     total = Form()
     for name, k, weight in parts:
@@ -258,7 +258,7 @@ def _gap_form_at(name: Name, k: int, m: Tensor, n: Tensor, width: int, arithmeti
         return Form()
     if name == "sloo_minus_one" and k > 1:
         return Form(order_weights_of(k, m + 1, n, width, arithmetic, keep))
-    lower = order_weights_of(k, m, n, width, arithmetic, keep).masked_fill(m >= n, 0)
+    lower = order_weights_of(k, m, n, width, arithmetic, keep)
     if name == "s":
         return Form(lower)
     above, size = (n - m).to(lower.dtype), n.to(lower.dtype)

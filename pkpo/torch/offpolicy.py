@@ -272,8 +272,7 @@ def _s(k: int, g: Tensor, ratios: Tensor, n: Tensor, kind: Arithmetic) -> Tensor
         whole = torch.cat([g[:, t : t + 1], above], dim=1)
         credits.append(ratios[:, t] * (below[t] * whole.flip(1) * shares[:, t]).sum(dim=1) * (k / n[:, 0].to(g.dtype)))
         count = (n - t).clamp(min=1)
-        renewed = ((count - m) * above + m * ratios[:, t, None] * whole[:, :-1]) / count
-        above = torch.where(t < n, renewed, above)
+        above = ((count - m) * above + m * ratios[:, t, None] * whole[:, :-1]) / count  # masked ones have ratio 0
     return torch.stack(credits[::-1], dim=1)
 
 
