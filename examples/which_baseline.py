@@ -137,7 +137,7 @@ def bernoulli_rows(effort: Effort, _: list[dict[str, Any]]) -> Iterator[Row]:
                     name: weights @ (each * score).sum(axis=1) ** 2 - truth**2 for name, each in found.items()
                 },
                 "orthogonal": {name: weights @ (each**2).sum(axis=1) for name, each in found.items()},
-                # As in a language model, where what is unlikely has a long gradient.
+                # As on the language model, where failures have the longer gradients.
                 "orthogonal, failures 4": {
                     name: weights @ (each**2 * np.where(g, 1, 4)).sum(axis=1) for name, each in found.items()
                 },
