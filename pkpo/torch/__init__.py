@@ -7,9 +7,9 @@ The same names, formulas and refusals, tensors of shape (..., n) in and out, and
 
 check: True looks at the rewards and raises what pkpo.transforms raises, in its words; on an accelerator the host waits
     for that look. False never waits, but in the first call with an n and k, which copies their weights to the device.
-    It refuses what types and shapes tell. A group that holds a reward that is not finite, or by its mask fewer rewards
-    than the transform needs at k, gets NaN for credits: it has no unbiased ones, and a 0 would say that it was credited
-    and taught nothing. To pass over short groups, mask the whole of them:
+    It refuses what types and shapes tell. A group that holds a reward that is not finite (for alpha_loo neither 0 nor
+    1), or by its mask or labels fewer rewards than the transform needs at k, gets NaN for credits: it has no unbiased
+    ones, and a 0 would say that it was credited and taught nothing. To pass over short groups, mask the whole of them:
     mask & (mask.sum(-1, keepdim=True) >= pkpo.smallest_n(name, k)). Credits beyond the range of dtype are infinite.
     With scale="rms" either reaches the whole batch, through its root mean square.
 dtype: of the result. None keeps that of floating rewards and takes torch.get_default_dtype() for bool and int. The work
@@ -17,9 +17,9 @@ dtype: of the result. None keeps that of floating rewards and takes torch.get_de
 
 Credits come detached: in a policy gradient they are constants, and no gradient flows through them. What is masked gets
 exactly 0 whatever it holds. Rewards that tie get equal credit, and a group of equal rewards gets exactly 0 from every
-transform but s and sloo. In float64 credits are those of pkpo.transforms within 16 ulp, of themselves for
-sloo_minus_one and of the group's largest for the others. Additions are made in an order that depends on shapes alone,
-so a call that is repeated gives the same bits, and torch.use_deterministic_algorithms asks nothing more.
+transform but s, sloo and history. In float64 credits are those of pkpo.transforms within 16 ulp, of themselves for
+sloo_minus_one and of the group's largest for the others. Additions are made in an order that depends on shapes and
+labels alone, so a call that is repeated gives the same bits, and torch.use_deterministic_algorithms asks nothing more.
 """
 
 from collections.abc import Iterable, Mapping
