@@ -3,8 +3,10 @@
 import argparse
 import errno
 import json
+import re
 import sys
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from pkpo.commands.errors import CommandError
@@ -56,7 +58,9 @@ def add_transform(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="JSON Lines (default: standard input)")
-    command.add_argument("--k", type=_k, required=True, help="attempts whose best reward is to rise")
+    command.add_argument(
+        "--k", type=_k, required=True, help="attempts whose best reward is to rise; 2.5 is half 2 and half 3"
+    )
     command.add_argument("--transform", choices=TRANSFORMS, default="sloo_minus_one", help="see below")
     command.add_argument("--scale", choices=SCALES, default="sum", help="see below")
     command.set_defaults(run=run_transform)
@@ -137,7 +141,7 @@ def _rewards(record: Any) -> list[float | None]:
     return rewards
 
 
-def _k(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
+def _k(text: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII) or not 1 <= float(text) < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up, such as 8 or 2.5")
+    return int(text) if text.isdigit() else float(text)

@@ -41,6 +41,13 @@ def test_the_command_offers_every_transform_and_each_scale_of_one_group() -> Non
     assert set(get_args(Scale)) - {"rms"} == set(command.SCALES)
 
 
+def test_a_k_between_two_is_the_mixture_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, f"{json.dumps(REWARDS)}\n")
+    for k in ("2.5", "2.0"):
+        credits = json.loads(printed(capsys, path, "--k", k))
+        assert credits == transform("sloo_minus_one", REWARDS, float(k)).tolist()
+
+
 def test_an_object_keeps_its_fields_and_gets_credits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, jsonl([{"problem": "sum/7", "rewards": [1, 0.5], "step": 3}]))
     out = json.loads(printed(capsys, path, "--k", "2"))
@@ -117,8 +124,8 @@ def test_lines_before_a_bad_one_have_their_credits(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "1,2", "x", "²"])
-def test_k_is_a_whole_number(capsys: pytest.CaptureFixture[str], k: str) -> None:
-    assert "is not a whole number from 1 up" in complaint(capsys, "transform", f"--k={k}", status=2)
+def test_k_is_a_number_from_1_up(capsys: pytest.CaptureFixture[str], k: str) -> None:
+    assert "is not a number from 1 up" in complaint(capsys, "transform", f"--k={k}", status=2)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
