@@ -3,7 +3,10 @@
 verl finds it by itself where pkpo is installed beside it, in the driver and in every Ray worker (the entry point
 pkpo of the group verl.plugins). Its settings are added to verl's configuration:
 
-    algorithm.adv_estimator=pkpo +algorithm.pkpo.k=8 actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm
+    algorithm.adv_estimator=pkpo +algorithm.pkpo.k=8
+    actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm actor_rollout_ref.actor.loss_scale_factor=1024
+
+    loss_scale_factor          a length, the same at every step: by default verl divides by the longest of the batch
 
     +algorithm.pkpo.k          a number, {1: 0.5, 8: 0.5}, or a schedule as pkpo.schedules.from_spec takes it
     +algorithm.pkpo.transform  sloo_minus_one, or another of pkpo.TRANSFORMS

@@ -15,6 +15,8 @@ from trl import GRPOConfig
 
 from pkpo.integrations.trl import PKPOTrainer
 
+torch.set_num_threads(1)  # a model this small only waits for a second one
+
 CHARACTERS = "0123456789+="
 LENGTH = 6  # tokens that a completion may have
 N = 8
