@@ -15,6 +15,8 @@ from app.ingest.canonical import canonical_json
 Key = tuple[int, int]  # problem_id, sample_index
 VerdictKey = tuple[int, int, int]  # problem_id, sample_index, verifier_id
 VersionedName = tuple[str, str]  # name, version
+Author = tuple[int | None, int | None]  # job, attempt
+NO_JOB: Final[Author] = (None, None)
 
 
 class CountContent(NamedTuple):
@@ -80,6 +82,9 @@ VERDICT_COLUMNS: Final = {
     "answer": "text",
     "detail": "jsonb",
 }
+
+# Which attempt at which job has written the row.
+AUTHOR_COLUMNS: Final = {"job_id": "int8", "attempt": "int4"}
 
 VERIFIER_IDS: Final = text(
     "SELECT name, version, id FROM unnest(CAST(:names AS text[]), CAST(:versions AS text[])) AS wanted (name, version)"
@@ -251,24 +256,28 @@ def move_to_history(session: Session, evaluation_id: int, keys: Collection[Verdi
     session.execute(VERDICTS_TO_HISTORY, {"evaluation_id": evaluation_id, **_columns(keys)})
 
 
-def add_completions(session: Session, evaluation_id: int, rows: Mapping[Key, CompletionContent]) -> None:
+def add_completions(
+    session: Session, evaluation_id: int, rows: Mapping[Key, CompletionContent], author: Author = NO_JOB
+) -> None:
     """Store completions that are not stored, and count them."""
     if not rows:
         return
     # Made one by one: Postgres, which takes longer, stores the first ones meanwhile.
-    each = ((evaluation_id, *key, row.text, _sha256(row.text), *row[1:]) for key, row in rows.items())
-    _copy(session, "completions", COMPLETION_COLUMNS, each)
+    each = ((evaluation_id, *key, row.text, _sha256(row.text), *row[1:], *author) for key, row in rows.items())
+    _copy(session, "completions", COMPLETION_COLUMNS | AUTHOR_COLUMNS, each)
     added = Counter(problem_id for problem_id, _ in rows)
     keys = {"evaluation_id": evaluation_id, "problem_ids": list(added), "added": list(added.values())}
     session.execute(COUNT_COMPLETIONS, keys)
 
 
-def add_verdicts(session: Session, evaluation_id: int, rows: Mapping[VerdictKey, VerdictContent]) -> None:
+def add_verdicts(
+    session: Session, evaluation_id: int, rows: Mapping[VerdictKey, VerdictContent], author: Author = NO_JOB
+) -> None:
     """Store verdicts that are not stored, and derive the statistics of their problems anew."""
     if not rows:
         return
-    each = ((evaluation_id, *key, *row[:-1], _as_jsonb(row.detail)) for key, row in rows.items())
-    _copy(session, "verifications", VERDICT_COLUMNS, each)
+    each = ((evaluation_id, *key, *row[:-1], _as_jsonb(row.detail), *author) for key, row in rows.items())
+    _copy(session, "verifications", VERDICT_COLUMNS | AUTHOR_COLUMNS, each)
     problems, verifiers = zip(*{(problem_id, verifier_id) for problem_id, _, verifier_id in rows}, strict=True)
     groups = {"problem_ids": list(problems), "verifier_ids": list(verifiers)}
     session.execute(DERIVE_STATISTICS, {"evaluation_id": evaluation_id, **groups})

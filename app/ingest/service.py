@@ -6,17 +6,26 @@ written, and a COPY of what is new cannot meet a row that is there: no savepoint
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from app.ingest import queries
 from app.ingest.columns import CompletionColumns
 from app.ingest.errors import CountsOnly, ProblemSetClosed, RowsConflict, RowsContradict, UnknownCompletions
-from app.ingest.queries import CompletionContent, Key, VerdictContent, VerdictKey
+from app.ingest.queries import Author, CompletionContent, Key, VerdictContent, VerdictKey
 from app.ingest.rows import Rows, pointers
 from app.ingest.schemas import CompletionsRecorded, VerificationsRecorded
 from app.ingest.verdicts import NewVerification, Verdict, versioned_name
 from app.models import Evaluation
+
+
+class Kept(NamedTuple):
+    """What became of the rows of a job, which never conflict: the first that was written stays."""
+
+    accepted: int
+    replayed: int
+    differing: int  # stored with another content, and left as they were
 
 
 def record_completions(session: Session, evaluation: Evaluation, completions: CompletionColumns) -> CompletionsRecorded:
@@ -37,6 +46,26 @@ def record_completions(session: Session, evaluation: Evaluation, completions: Co
     queries.add_completions(session, evaluation.id, new)
     queries.add_verdicts(session, evaluation.id, verdicts.without(judged))
     return CompletionsRecorded(accepted=len(new), replayed=len(rows.keys) - len(new))
+
+
+def record_absent_completions(
+    session: Session, evaluation: Evaluation, completions: CompletionColumns, author: Author
+) -> Kept:
+    """How many completions of a job were new, and how many were stored already, with the same content or another.
+
+    Asked again, a model need not repeat a text, so what a job finds stored is right. A verdict is added where there is
+    none, unless it is on a text that is not the stored one.
+    """
+    rows, verdicts = _rows_of_completions(session, evaluation, completions)
+    held = queries.lock_problems(session, evaluation.id, {problem_id for problem_id, _ in rows.by_key})
+    stored = queries.stored_completions(session, evaluation.id, [key for key in rows.by_key if held[key[0]]])
+    judged = queries.stored_verdicts(session, evaluation.id, {key[:2] for key in verdicts.by_key} & stored.keys())
+    differing = set(rows.differing(stored))
+    new = rows.without(stored)
+    queries.add_completions(session, evaluation.id, new, author)
+    added = {key: said for key, said in verdicts.without(judged).items() if key[:2] not in differing}
+    queries.add_verdicts(session, evaluation.id, added, author)
+    return Kept(len(new), len(rows.keys) - len(new) - len(differing), len(differing))
 
 
 def record_verifications(

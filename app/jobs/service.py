@@ -147,6 +147,7 @@ def claim(session: Session, job_id: int, worker_id: int, lease: float) -> Claime
     if job is None:
         return None
     job.state, job.attempt, job.worker_id = "running", job.attempt + 1, worker_id
+    job.error = None
     job.leased_until, job.started_at = _in(lease), func.coalesce(Job.started_at, func.now())
     _tell_state(session, job)
     return Claimed(Attempt(job.id, job.attempt), job.uuid, job.kind)
@@ -193,10 +194,17 @@ def record_log(session: Session, attempt: Attempt, lines: Collection[str]) -> No
     _tell(session, attempt, "log", {"lines": list(lines)})
 
 
-def finish(session: Session, attempt: Attempt, error: str | None = None) -> None:
-    """End the job, in a fenced transaction: it succeeded, or failed for a reason that another attempt would meet."""
-    job = session.get_one(Job, attempt.job_id, populate_existing=True)
-    _end(session, job, "succeeded" if error is None else "failed", error)
+def fail(session: Session, attempt: Attempt, reason: str) -> None:
+    """Note, in a fenced transaction, what another attempt would meet too: with it the job finishes."""
+    error = {"detail": reason, "log": []}
+    session.execute(update(Job).where(Job.id == attempt.job_id).values(error=error))
+
+
+def finish(session: Session, attempt: Attempt) -> None:
+    """End the job whose attempt has come to its own end: it succeeded, or failed for the reason that it noted."""
+    if (job := _held_for_update(session, attempt)) is not None:
+        reason = job.error and job.error["detail"]
+        _end(session, job, "failed" if reason else "succeeded", reason)
 
 
 def give_back(session: Session, attempt: Attempt) -> None:

@@ -1,0 +1,37 @@
+"""How a worker finds the database: the one that is named, or the one that `pkpo serve` runs on the data folder."""
+
+from sqlalchemy import make_url
+
+from app.config import Settings
+from app.embedded_postgres import EmbeddedPostgresError, running_url
+
+
+class NoDatabase(Exception):
+    """A sentence for the person at the terminal."""
+
+
+def database_url(settings: Settings) -> str:
+    """The URL of PKPO_DATABASE_URL, else of the embedded Postgres of PKPO_DATA_DIR; NoDatabase where there is none."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    try:
+        url = running_url(settings.data_dir)
+    except EmbeddedPostgresError as error:
+        raise NoDatabase(str(error)) from error
+    if url is None:
+        raise NoDatabase(
+            f"no service runs on the data folder {settings.data_dir}: start one first (pkpo serve), or name its folder "
+            "with PKPO_DATA_DIR; for a service on another database name that with PKPO_DATABASE_URL"
+        )
+    return url
+
+
+def bounded(url: str, seconds: float) -> str:
+    """The URL, for sessions in which nothing lasts longer: a frozen process must not keep what it has locked."""
+    milliseconds = round(seconds * 1000)
+    # idle_in_transaction says nothing of a COPY whose rows do not come; statement_timeout does.
+    limits = f"-c idle_in_transaction_session_timeout={milliseconds} -c statement_timeout={milliseconds}"
+    target = make_url(url)
+    given = target.query.get("options", "")
+    options = " ".join([*([given] if isinstance(given, str) else given), limits]).strip()
+    return target.update_query_dict({"options": options}).render_as_string(hide_password=False)

@@ -1,0 +1,88 @@
+"""What a job's own process works with: its spec, transactions that the attempt fences, and how far it is."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.config import Settings
+from app.jobs import service
+from app.jobs.service import Attempt
+
+TOLD_EVERY: Final = 0.5  # seconds between two events of progress
+LATELY: Final = 20.0  # seconds over which the rate is taken
+
+
+class JobFailed(Exception):
+    """A reason that another attempt would meet too, in a sentence: the job fails, and is not tried again."""
+
+
+@dataclass
+class Progress:
+    """How much is done of how much, and how fast."""
+
+    done: int = 0
+    total: int | None = None
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
+    _told: float = -TOLD_EVERY
+
+    def advance(self, done: int) -> None:
+        """Count so many more."""
+        if not self._marks:
+            self._marks.append((time.monotonic(), self.done))
+        self.done += done
+        self._marks.append((time.monotonic(), self.done))
+        while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > LATELY:
+            self._marks.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Done in a second; None where it is too early to say."""
+        if len(self._marks) < 2:
+            return None
+        (since, first), (until, last) = self._marks[0], self._marks[-1]
+        return (last - first) / (until - since) if until > since else None
+
+    def is_to_be_told(self) -> bool:
+        """Whether it is time to tell who follows the job."""
+        now = time.monotonic()
+        if now - self._told < TOLD_EVERY and self.done != self.total:
+            return False
+        self._told = now
+        return True
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job, as its own process sees it."""
+
+    sessions: sessionmaker[Session]
+    settings: Settings
+    attempt: Attempt
+    project_id: int
+    kind: str
+    spec: dict[str, Any]
+    progress: Progress = field(default_factory=Progress)
+
+    @contextmanager
+    def fenced(self, done: int = 0) -> Iterator[Session]:
+        """A transaction that only this attempt can commit; then `done` more are done. AttemptLost where it is not its.
+
+        Everything that a job writes goes through it.
+        """
+        with service.fenced(self.sessions, self.attempt) as session:
+            yield session
+            self.progress.advance(done)
+            # Last: what it locks, the heartbeat of the job waits for.
+            session.flush()
+            progress = self.progress
+            tell = progress.is_to_be_told()
+            service.record_progress(session, self.attempt, progress.done, progress.total, progress.rate, tell=tell)
+
+    def say(self, line: str) -> None:
+        """A line of the job's log."""
+        print(line, flush=True)
