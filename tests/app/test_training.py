@@ -252,6 +252,7 @@ def test_a_value_that_is_no_number_is_refused(shared_client: httpx.Client, value
 def test_metrics_of_a_resumed_run_are_in_a_new_segment(client: httpx.Client, session: Session) -> None:
     post_metrics(client, loss(0.5), loss(0.25, step=121)).raise_for_status()
     assert post_metrics(client, loss(0.75)).json() == {"accepted": 1, "replayed": 0, "segment": 1}
+    assert post_groups(client, group()).json()["segment"] == 1, "which the metrics opened"
     assert stored_metrics(session) == [
         (0, 120, "train/loss", 0.5),
         (0, 121, "train/loss", 0.25),
