@@ -4,7 +4,7 @@ FastAPI would read it on the event loop, and take the last of two values for one
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 from fastapi import Depends, Request
@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from app.errors import InvalidRequest, UnsupportedMediaType
+from app.errors import MOST_ERRORS, InvalidRequest, UnsupportedMediaType
 
 T = TypeVar("T")
 
@@ -87,15 +87,25 @@ def validated(adapter: TypeAdapter[T], value: Any) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise broken_rules(error) from None
+        raise broken_rules(error, adapter=adapter) from None
 
 
-def broken_rules(error: ValidationError, where: str = "body") -> InvalidRequest | RequestValidationError:
-    """What to raise for a part of a request that breaks rules of its model: which, or how many where they are many."""
+def broken_rules(
+    error: ValidationError, where: str = "body", adapter: TypeAdapter[Any] | None = None
+) -> InvalidRequest | RequestValidationError:
+    """What to raise for a part of a request that breaks rules of its model: which, or how many where they are many.
+
+    With the adapter, an object that has a member too many is told which ones it may have: what it has is not repeated.
+    """
     count = error.error_count()
     if count > MOST_LOOKED_AT:
         return InvalidRequest(f"The request breaks {count} rules of its schema; /docs shows what it takes.")
     found = error.errors(include_url=False, include_context=False, include_input=False)
+    unknown = [each for each in found if each["type"] == "extra_forbidden"][:MOST_ERRORS]
+    if adapter is not None and unknown:
+        schema = _whole_schema(adapter)
+        for each in unknown:
+            each["msg"] = f"the members of this object are {', '.join(_members(schema, each['loc'][:-1]))}"
     return RequestValidationError([{**each, "loc": (where, *each["loc"])} for each in found])
 
 
@@ -147,9 +157,22 @@ def documented(adapter: TypeAdapter[T], **others: Any) -> dict[str, Any]:
 
     The others are what it reads besides JSON, by media type.
     """
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": _whole_schema(adapter)}, **others}}}
+
+
+def _whole_schema(adapter: TypeAdapter[T]) -> Any:
     schema = adapter.json_schema(schema_generator=_AsDeclared)
-    schema = _inline(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}, **others}}}
+    return _inline(schema, schema.pop("$defs", {}))
+
+
+def _members(schema: Any, location: Sequence[int | str]) -> list[str]:
+    """The names of the members that the object at this place of a body may have."""
+    for step in location:
+        within = "items" if isinstance(step, int) else "properties"
+        (schema,) = (each[within] for each in schema.get("anyOf", [schema]) if within in each)
+        schema = schema if isinstance(step, int) else schema[step]
+    (members,) = (each["properties"] for each in schema.get("anyOf", [schema]) if "properties" in each)
+    return list(members)
 
 
 def _inline(schema: Any, definitions: Mapping[str, Any]) -> Any:

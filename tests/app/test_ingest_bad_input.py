@@ -226,3 +226,33 @@ def test_half_a_million_broken_rules_are_counted_and_none_is_named(bad_client: h
     assert_refused(answer, 422, "invalid-request")
     assert "520000 rules" in answer.json()["detail"]
     assert "errors" not in answer.json()  # as an object each would take a kilobyte
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "members"),
+    [
+        ("/v1/evaluations", {"runs": "a"}, "", "run, step, problem_set, sampling, model, n, iid"),
+        ("/v1/runs/r/metrics", {"metrics": [{"canary": 1}]}, "/metrics/0", "step, segment, name, value"),
+        ("/v1/problem-sets/p/problems", {"problem": []}, "", "problems"),
+        (
+            "/v1/evaluations/00000000-0000-0000-0000-000000000000/completions",
+            {"completions": [{"verifications": [{"canary": True}]}]},
+            "/completions/0/verifications/0",
+            "verifier, reward, passed, status, answer, detail",
+        ),
+        (
+            "/v1/transforms",
+            {"rewards": [[1, 0]], "k": 1, "record": {"canary": 1}},
+            "/record",
+            "run, step, segment, problems, completions",
+        ),
+    ],
+)
+def test_an_unknown_member_is_answered_by_those_there_are(
+    shared_client: httpx.Client, path: str, body: object, pointer: str, members: str
+) -> None:
+    answer = shared_client.post(path, json=body)
+    assert_refused(answer, 422, "invalid-request")
+    expected = {"pointer": pointer, "code": f"extra_forbidden: the members of this object are {members}"}
+    assert expected in answer.json()["errors"]
+    assert "canary" not in answer.text
