@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pkpo.client.answers import Transformed
 from pkpo.client.batches import compressed, encoded
-from pkpo.client.connection import JSON, Call, json_of
+from pkpo.client.connection import JSON, Call, json_of, writing
 from pkpo.client.groups import Groups, K, Rewards, Short
 from pkpo.client.service import GZIP, Service
 from pkpo.transforms import Scale
@@ -63,11 +63,12 @@ class CreditCalls(Service):
         recording = {} if record is None else {"record": dict(record)}
         weights = dict(k) if isinstance(k, Mapping) else k
         body = {"rewards": groups.listed(groups.values), "k": weights, **options, **recording}
-        # Stored groups are known by their place: this may be sent again without a key.
-        headers = {"Content-Type": JSON, **GZIP}
-        answer = json_of(
-            self._connection.send(Call("POST", "/v1/transforms", compressed(encoded(body, "the request")), headers))
-        )
+        content = compressed(encoded(body, "the request"))
+        if record is None:
+            call = Call("POST", "/v1/transforms", content, {"Content-Type": JSON, **GZIP})
+        else:
+            call = writing("/v1/transforms", content, **GZIP)
+        answer = json_of(self._connection.send(call))
         credits = np.zeros(groups.values.shape)
         for row, listed in zip(credits, answer["credits"], strict=True):
             row[: len(listed)] = [each or 0.0 for each in listed]

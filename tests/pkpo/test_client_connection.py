@@ -252,3 +252,13 @@ def test_the_library_alone_does_not_bring_the_client_and_its_absence_is_said(tmp
     assert "ModuleNotFoundError: pkpo.client needs httpx: pip install 'pkpo[client]'" in done.stderr
     done = subprocess.run([sys.executable, "-m", "pkpo", "sync"], capture_output=True, text=True, env=environment)
     assert done.stderr == "pkpo: pkpo.client needs httpx: pip install 'pkpo[client]'\n"
+
+
+def test_a_transform_has_a_key_where_it_records() -> None:
+    answer = Answer(200, {"credits": [[0.5, -0.5]], "max_at_k": [0.5]})
+    with answering(BUSY, answer) as (url, seen), Client(url) as client:
+        client.transform([[1, 0]], 1, record={"run": "r", "step": 0, "problems": ["a"]})
+        client.transform([[1, 0]], 1)
+    first, again, bare = (each.headers.get("idempotency-key") for each in seen)
+    assert first == again is not None
+    assert bare is None, "nothing is written"
