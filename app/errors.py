@@ -93,7 +93,8 @@ class ProblemResponse(JSONResponse):
         if page is None:
             await super().__call__(scope, receive, send)
         else:
-            page.headers.update(self.extra_headers)
+            for name, value in self.extra_headers.items():
+                page.headers.setdefault(name, value)
             await page(scope, receive, send)
 
 

@@ -1,5 +1,6 @@
-"""The bearer check, and the scope that every route declares."""
+"""The key that a request brings, and the scope that every route declares."""
 
+from base64 import b64decode
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -18,7 +19,7 @@ async def authorize(
 ) -> Caller:
     """Who calls; NoKey or ScopeMissing where they may not."""
     keys: KeyRing = request.app.state.keys
-    token = credentials.credentials if credentials else None
+    token = credentials.credentials if credentials else _password(request)
     caller = keys.recall(token)
     if caller is None:
         caller = await run_in_threadpool(_look_up, request, token)
@@ -26,6 +27,20 @@ async def authorize(
         if scope not in caller.scopes:
             raise ScopeMissing(scope)
     return caller
+
+
+def _password(request: Request) -> str | None:
+    """The key that a browser's own sign-in holds, as the password of any name.
+
+    For what only reads: browsers send it by themselves, also with a form that another site's page has them post.
+    """
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic" or request.method not in ("GET", "HEAD"):
+        return None
+    try:
+        return b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return None
 
 
 def _look_up(request: Request, token: str | None) -> Caller:

@@ -15,10 +15,11 @@ from dashboards.pages import CONTENT_SECURITY_POLICY, ErrorPage, render_error
 # Read by programs, whatever they say that they accept.
 FOR_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
 NO_KEY = (
-    "This server asks for an API key, and a browser sends none. The pages are open where the server listens on "
-    "loopback and has no key. Otherwise read the API with a key, or put a proxy that adds the header "
-    "Authorization: Bearer KEY between browser and server."
+    "This server asks for an API key with the scope read. Load the page again and give the key as the password; any "
+    "user name does. On the server, pkpo keys create NAME makes a key."
 )
+# Has the browser ask for it.
+SIGN_IN = {"WWW-Authenticate": 'Basic realm="pkpo: an API key as the password", charset="UTF-8"'}
 FORMULA_SIGNS = ("=", "+", "-", "@")
 
 
@@ -35,9 +36,12 @@ def page_of_problem(request: Request, problem: Mapping[str, Any]) -> Response | 
     wants_html = "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
     if path.startswith(FOR_PROGRAMS) or not wants_html:
         return None
-    detail = NO_KEY if problem["type"] == NoKey.type else problem["detail"]
+    no_key = problem["type"] == NoKey.type
+    detail = NO_KEY if no_key else problem["detail"]
     errors = tuple((each["pointer"], each["code"]) for each in problem.get("errors", ()))
-    return html(render_error(ErrorPage(problem["status"], problem["title"], detail, errors)), problem["status"])
+    page = html(render_error(ErrorPage(problem["status"], problem["title"], detail, errors)), problem["status"])
+    page.headers.update(SIGN_IN if no_key else {})
+    return page
 
 
 def server_address(request: Request) -> str:

@@ -199,3 +199,26 @@ def test_every_answer_tells_browsers_not_to_guess(client: httpx.Client) -> None:
 
 def test_readiness_is_about_the_schema(client: httpx.Client) -> None:
     assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_browser_signs_in_with_a_key_as_its_password_for_what_only_reads(
+    session: Session, client: httpx.Client
+) -> None:
+    token = key(session, "reader", "read", "write")
+    browser = {"Accept": "text/html"}
+    refused = client.get("/", headers=browser)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Basic ")
+    assert "as the password" in refused.text
+    for path in ("/", "/v1/runs"):
+        assert client.get(path, headers=browser, auth=("anyone", token)).status_code == 200
+        assert client.get(path, headers=browser, auth=("anyone", token[:-2])).status_code == 401
+    # Browsers add it to what another site's page has them post.
+    run = {"run": "r", "step": 0, "problem_set": "s"}
+    assert client.post("/v1/evaluations", json=run, auth=("anyone", token)).status_code == 401
+
+
+@pytest.mark.parametrize("value", ["Basic", "Basic %%%", "Basic /w==", "Basic cGtwbw==", "basic", "Basic é"])
+def test_a_sign_in_that_holds_no_key_is_refused(session: Session, client: httpx.Client, value: str) -> None:
+    key(session, "reader", "read")
+    assert client.get("/", headers=[(b"Authorization", value.encode("latin-1"))]).status_code == 401
