@@ -132,7 +132,8 @@ class Comparison:
         n_min = min(_smallest(g_a, valid_a), _smallest(g_b, valid_b))
         ks = list(default_ks(n_min) if k is None else ascending_ks(k))
         sign = 1.0 if metric == "max_at_k" else -1.0
-        differences = sign * (max_at_ks(sign * g_b, ks, valid_b) - max_at_ks(sign * g_a, ks, valid_a))
+        with np.errstate(over="ignore"):  # a difference beyond float64 is refused below, as one that is not finite
+            differences = sign * (max_at_ks(sign * g_b, ks, valid_b) - max_at_ks(sign * g_a, ks, valid_a))
         return cls._of_differences(metric, ks, differences, level=level, interval=interval, seed=seed, draws=draws)
 
     @classmethod
@@ -193,6 +194,8 @@ def sign_flips(differences: ArrayLike, *, seed: int = 0, draws: int = 9_999) -> 
         raise ValueError(f"differences must have shape (P, K); got {array.shape}")
     rng, draws = generator(seed), inputs.whole("draws", draws)
     array = array[array.any(axis=1)]  # a flip of zero changes nothing
+    # The statistic has no unit: near 1 by a power of two, no square overflows or vanishes.
+    array = np.ldexp(array, -np.frexp(np.abs(array).max(axis=0, initial=0.0))[1])
     sizes = np.sqrt(np.square(array).sum(axis=0))
     unit = np.divide(array, sizes, out=np.zeros_like(array), where=sizes > 0)
     seen = np.abs(unit.sum(axis=0))

@@ -92,7 +92,7 @@ def extrapolate(
 
     Args:
       n, c: completions per problem and how many of them passed, shape (P,); one n may stand for all.
-      k: one or several, each at least 1.
+      k: one or several, each in [1, 2^53].
       level, seed, draws: of the interval. Cost: draws * (P + largest n) for each of some ten steps of the fit.
     Raises:
       ValueError: counts or k out of range, fewer than two problems, an unknown model, or data from which it cannot be
@@ -105,6 +105,8 @@ def extrapolate(
     totals, passed = _counts(n, c)
     ks, level, rng = ascending_ks(k), inputs.level_of(level), generator(seed)
     draws = enough_draws(draws, level)
+    if ks[-1] > _MOST_ATTEMPTS:
+        raise ValueError(f"k must be at most 2^53, what float64 counts to; got {ks[-1]}")
     if model not in _FITS:
         raise ValueError(f"model must be one of {', '.join(_FITS)}; got {model!r}")
     formula, refuse, fitted = _FITS[model]
@@ -168,6 +170,8 @@ def calibration(
     largest = max(abs(point.error) for point in points)
     return Calibration(model, fit_n, n_min, tuple(points), largest, said.level, said.problems, int(seed))
 
+
+_MOST_ATTEMPTS = 2**53
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -151,6 +151,18 @@ def test_one_problem_has_a_difference_and_no_interval() -> None:
 UNTYPED: Any = Comparison
 
 
+@pytest.mark.parametrize("unit", [2.0**-960, 2.0**-600, 2.0**600, 2.0**1020])
+def test_the_unit_of_the_rewards_does_not_change_the_p_values(unit: float) -> None:
+    a, b = np.random.default_rng(3).integers(0, 8, size=(2, 30, 4)).astype(np.float64)
+    expected = Comparison.from_rewards(a, b + 1, k=[1, 2])
+    found = Comparison.from_rewards(a * unit, (b + 1) * unit, k=[1, 2])
+    for of_unit, of_one in zip(found.points, expected.points, strict=True):
+        assert (of_unit.p_value, of_unit.p_value_any) == (of_one.p_value, of_one.p_value_any)
+        assert of_one.p_value < 0.1
+    with pytest.raises(ValueError, match="must be finite; got -inf"):
+        Comparison.from_rewards([[1.7e308], [0.0]], [[-1.7e308], [0.0]], k=1)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -82,9 +82,22 @@ def test_fits_of_many_data_sets_at_once_are_those_of_each() -> None:
 
 @pytest.mark.parametrize(("a", "b"), [(0.01, 0.5), (0.3, 0.6), (30.0, 500.0)])
 def test_pass_at_k_of_a_beta_distribution_is_exact(a: float, b: float) -> None:
-    found = pass_at_k_of(np.array([a]), np.array([b]), [1, 2, 100, 2000])[0]
-    assert found[0] == pytest.approx(a / (a + b), rel=1e-9)
-    assert found == pytest.approx([float(exact_pass(Fraction(a), Fraction(b), k)) for k in (1, 2, 100, 2000)], rel=1e-9)
+    ks = [1, 2, 64, 65, 66, 100, 2000]
+    found = pass_at_k_of(np.array([a]), np.array([b]), ks)[0]
+    assert found[0] == pytest.approx(a / (a + b), rel=1e-15)
+    assert found == pytest.approx([float(exact_pass(Fraction(a), Fraction(b), k)) for k in ks], rel=1e-13)
+
+
+@pytest.mark.parametrize("b", [0.01, 40.0, 1e8])
+@pytest.mark.parametrize("a", [1, 3, 1000])
+def test_no_k_is_too_large_for_the_pass_at_k_of_a_beta_distribution(a: int, b: float) -> None:
+    ks = [65, 10**6, 10**12, 2**53]
+    found = pass_at_k_of(np.array([float(a)]), np.array([b]), ks)[0]
+    # For whole a the ratio of beta functions is that of two products of a factors.
+    expected = [float(1 - rising(Fraction(b), a) / rising(Fraction(b) + k, a)) for k in ks]
+    assert found == pytest.approx(expected, abs=1e-12, rel=0)
+    assert (np.diff(found) >= 0).all()
+    assert (found <= 1).all()
 
 
 def test_with_two_points_the_power_law_goes_through_both() -> None:
@@ -177,6 +190,7 @@ def test_calibration_shows_a_model_that_does_not_hold() -> None:
         (lambda: extrapolate(1, [0, 1, 1], 16), "at least 2 completions of each problem; got n=1"),
         (lambda: extrapolate(2, [1, 2, 2], 16, model="power law"), r"pass@2 is 1: a power law"),
         (lambda: extrapolate(8, [1, 4], 0), "k must be at least 1"),
+        (lambda: extrapolate(8, [1, 4], [2, 2**53 + 1]), "k must be at most 2.53, .*; got 9007199254740993"),
         (lambda: extrapolate(8, [1, 4], []), "k must hold at least one"),
         (lambda: extrapolate(8, [1, 7], 16, draws=10), "draws must be at least 40"),
         (lambda: extrapolate(8, [1, 7], 16, seed=-1), "seed must be"),
