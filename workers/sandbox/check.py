@@ -3,6 +3,7 @@ holds.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from workers.sandbox import bubblewrap
 from workers.sandbox.bubblewrap import NotOffered
@@ -108,16 +109,21 @@ def _tried(sandboxes: Sandboxes, name: str) -> Check:
 
 
 def checked_sandboxes(slots: int = 2, limits: Limits | None = None) -> Sandboxes:
-    """Sandboxes on a machine where the self-check has just passed.
+    """Sandboxes on a machine where the self-check has passed, once in this process.
 
     Raises:
       NotOffered: it has not; the message says what failed.
     """
-    report = check()
+    _require_passed_check()
+    return Sandboxes(slots, limits)
+
+
+@cache
+def _require_passed_check() -> None:
+    report = check()  # what it raises is not cached: a machine may be mended
     if not report.offered:
         failed = "; ".join(f"{check.name}: {check.detail}" for check in report.checks if not check.passed)
         raise NotOffered(report.reason or f"the sandbox does not hold: {failed}")
-    return Sandboxes(slots, limits)
 
 
 def description() -> str:

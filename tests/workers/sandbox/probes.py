@@ -1,8 +1,7 @@
 """What a completion must find closed. Each expression is true in a sandbox that holds.
 
 `refused(f)` is whether f raises OSError or its like; `call(name, …)` makes a system call by its number and gives its
-errno, 0 where
-it worked.
+errno, 0 where it worked.
 """
 
 ROOT = "bin dev lib lib64 sandbox tmp usr root home opt"  # of which some lead to the interpreter

@@ -1,0 +1,16 @@
+"""reasoning-gym's scorers, as a child process imports them."""
+
+from typing import Any
+
+from workers.verifiers.guard import disarm
+
+disarm("reasoning_gym")
+
+import reasoning_gym  # noqa: E402
+
+disarm("reasoning_gym")
+
+
+def scored(task: str, answer: str, entry: dict[str, Any]) -> float:
+    """The score of an answer, in [0, 1]."""
+    return min(1.0, max(0.0, float(reasoning_gym.get_score_answer_fn(task)(answer, entry))))

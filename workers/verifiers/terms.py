@@ -1,0 +1,122 @@
+"""Terms of a reward beside the verdict: the form of a completion, its length, and their sum by weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, JsonValue, model_validator
+
+from workers.verifiers.answers import Extraction, extracted
+from workers.verifiers.verification import Options, Problem, Status, Verification, Verifier
+
+
+class FormatOptions(Options):
+    """The form that is asked for."""
+
+    marks: tuple[str, ...] = Field(
+        (), strict=False, description="Each must stand in the completion once, in this order"
+    )
+    extract: tuple[Extraction, ...] = Field((), strict=False, description="One of these ways must find an answer")
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "FormatOptions":
+        if (not self.marks and not self.extract) or not all(self.marks):
+            raise ValueError("format needs marks, such as <think> and </think>, or extract")
+        return self
+
+
+class Format(Verifier):
+    """Reward 1 where the completion has the form, else 0; it neither passes nor fails."""
+
+    name = "format"
+    Options = FormatOptions
+    options: FormatOptions
+
+    def verify(self, completion: str, problem: Problem) -> Verification:
+        """Looks for the marks and for an answer."""
+        places = [completion.find(mark) for mark in self.options.marks]
+        once = all(completion.count(mark) == 1 for mark in self.options.marks)
+        found = not self.options.extract or extracted(completion, self.options.extract) is not None
+        return _scored(float(once and places == sorted(places) and found))
+
+
+class LengthOptions(Options):
+    """From which length on a completion loses reward, in characters."""
+
+    free: int = Field(ge=0)
+    most: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _falls(self) -> "LengthOptions":
+        if self.most <= self.free:
+            raise ValueError(f"most = {self.most} is not above free = {self.free}")
+        return self
+
+
+class Length(Verifier):
+    """Reward 1 up to `free` characters, 0 from `most` on, and on a line between; it neither passes nor fails."""
+
+    name = "length"
+    Options = LengthOptions
+    options: LengthOptions
+
+    def verify(self, completion: str, problem: Problem) -> Verification:
+        """Measures the completion."""
+        free, most = self.options.free, self.options.most
+        return _scored(min(1.0, max(0.0, (most - len(completion)) / (most - free))), characters=len(completion))
+
+
+class Term(Options):
+    """One verifier of a sum."""
+
+    verifier: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    weight: float = Field(1.0, gt=-1e6, lt=1e6)
+
+
+class WeightedOptions(Options):
+    """The terms of the sum."""
+
+    terms: tuple[Term, ...] = Field(min_length=1, max_length=16, strict=False)
+
+
+class Weighted(Verifier):
+    """Reward = sum of weight times reward over its terms; it passes where every term that passes or fails does.
+
+    Its status is that of the first term that did not pass. One term of which nothing is known makes nothing known.
+    """
+
+    name = "weighted"
+    Options = WeightedOptions
+    options: WeightedOptions
+
+    def __init__(self, options: WeightedOptions, terms: Sequence[Verifier]) -> None:
+        super().__init__(options)
+        self._terms = terms
+
+    def verify(self, completion: str, problem: Problem) -> Verification:
+        """Asks every term."""
+        found = [term.verify(completion, problem) for term in self._terms]
+        detail: dict[str, Any] = {
+            "terms": [
+                {"verifier": term.full_name, "reward": one.reward, "status": one.status, **one.detail}
+                for term, one in zip(self._terms, found, strict=True)
+            ]
+        }
+        answer = next((one.answer for one in found if one.answer is not None), None)
+        rewards = [one.reward for one in found if one.reward is not None]
+        if len(rewards) < len(found):
+            return Verification("infrastructure_error", None, None, answer, detail)
+        reward = sum(term.weight * one for term, one in zip(self.options.terms, rewards, strict=True))
+        decided = [one for one in found if one.passed is not None]
+        passed = all(one.passed for one in decided) if decided else None
+        status: Status = next((one.status for one in decided if not one.passed), "passed" if decided else "scored")
+        return Verification(status, reward, passed, answer, detail)
+
+    def close(self) -> None:
+        """Ends what the terms keep running."""
+        for term in self._terms:
+            term.close()
+
+
+def _scored(reward: float, **detail: Any) -> Verification:
+    return Verification("scored", reward, None, None, detail)
