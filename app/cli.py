@@ -1,4 +1,4 @@
-"""The server's commands of `pkpo`: serve, migrate, keys, import. Found by pkpo.cli where the checkout or the image is.
+"""The server's commands of `pkpo`: serve, migrate, keys, import, problems. Found by pkpo.cli where it can be run.
 
 Importing this costs nothing: each command imports what it needs when it runs.
 """
@@ -51,8 +51,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_keys(commands.add_parser("keys", help="make, list and revoke API keys", description=KEYS))
 
     from app.imports.command import add_import  # argparse and constants only
+    from app.problem_sets.command import add_problems  # likewise
 
     add_import(commands)
+    add_problems(commands)
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:
