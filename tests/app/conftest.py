@@ -32,9 +32,11 @@ def serving(database_url: str, **settings: Any) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         host, port = listener.getsockname()
-        yield f"http://{host}:{port}"  # it listens already: a request made before the server is up waits
-        server.should_exit = True
-        thread.join(timeout=30)
+        try:
+            yield f"http://{host}:{port}"  # it listens already: a request made before the server is up waits
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
 
 
 @pytest.fixture
