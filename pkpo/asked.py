@@ -38,10 +38,17 @@ class Asked:
 
 
 def named(name: str, k: Attempts) -> Asked:
-    """The named transform at k, at the mixture of two that a fractional k is, or at several k by weight."""
+    """The named transform at k, at the mixture of two that a fractional k is, or at several k by weight.
+
+    "mixed(0.25)" is mixed with lam = 0.25, for those who can hand on a name alone.
+    """
+    if str(name).startswith("mixed(") and name.endswith(")"):
+        return mixed(k, _lam_in(name))
+    if name not in NAMES:
+        raise ValueError(f"transform must be one of {', '.join(NAMES)}, or mixed(lam) as mixed(0.25); got {name!r}")
     # Of passes and failures plugin is alpha_loo: its baseline is then c / (n - 1) times alpha.
     part = "plugin" if name == "alpha_loo" else name
-    parts = tuple((part, attempts, weight) for attempts, weight in weights_of(name, k))
+    parts = tuple((part, attempts, weight) for attempts, weight in _weights(k))
     return _asked(name, parts, binary=name == "alpha_loo")
 
 
@@ -49,7 +56,7 @@ def mixed(k: Attempts, lam: float) -> Asked:
     """lam times centered and 1 - lam times sloo_minus_one, without the one that has no weight."""
     share = inputs.finite("lam", lam)
     both = (("centered", share), ("sloo_minus_one", 1 - share))
-    weights = weights_of("mixed", k)
+    weights = _weights(k)
     return _asked(
         "mixed", tuple((name, attempts, weight * part) for attempts, weight in weights for name, part in both if part)
     )
@@ -57,7 +64,7 @@ def mixed(k: Attempts, lam: float) -> Asked:
 
 def history(k: Attempts) -> Asked:
     """s at k, to be taken of rewards less the baseline: what is taken off all rewards takes k / n of it off s."""
-    return _asked("history", tuple(("s", attempts, weight) for attempts, weight in weights_of("history", k)))
+    return _asked("history", tuple(("s", attempts, weight) for attempts, weight in _weights(k)))
 
 
 def l_statistic(k: int, weights: Iterable[float]) -> Asked:
@@ -73,13 +80,24 @@ def l_statistic(k: int, weights: Iterable[float]) -> Asked:
 
 def weights_of(name: str, k: Attempts) -> Weights:
     """(k, weight) in ascending k: for a whole k alone weight 1, for a fractional one its floor and its ceiling."""
-    if name not in (*NAMES, "mixed", "history"):
+    if name not in NAMES:
         raise ValueError(f"transform must be one of {', '.join(NAMES)}; got {name!r}")
+    return _weights(k)
+
+
+def _weights(k: Attempts) -> Weights:
     if not isinstance(k, Mapping):
         return tuple(mixture(k).items())
     if not k:
         raise ValueError("k must name at least one number of attempts; got an empty mapping")
     return tuple(sorted((inputs.attempts(each), inputs.finite("a weight of k", weight)) for each, weight in k.items()))
+
+
+def _lam_in(name: str) -> float:
+    try:
+        return float(name[len("mixed(") : -1])
+    except ValueError:
+        raise ValueError(f"lam of mixed must be a number, as in mixed(0.25); got {name!r}") from None
 
 
 def _asked(name: str, parts: Parts, binary: bool = False) -> Asked:

@@ -244,7 +244,7 @@ def transform(
         array([0.    , 1.    , 0.3333, 0.    , 0.3333])
 
     Args:
-      name: one of TRANSFORMS.
+      name: one of TRANSFORMS, or "mixed(0.25)" for mixed with that lam.
       g: rewards, shape (..., n), bool, int or float; with groups shape (N,).
       k: attempts that the objective allows, smallest_n(name, k) <= n. Between two whole numbers it stands for both:
         credits at floor(k) with weight ceil(k) - k, and at ceil(k) with k - floor(k), unbiased for that mixture of the

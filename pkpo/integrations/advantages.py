@@ -30,9 +30,10 @@ class AdvantageEstimator:
 
     Args:
       settings: k: a number, weights by number, or a schedule, as pkpo.schedules.from_spec takes it; transform: one of
-        pkpo.TRANSFORMS, sloo_minus_one unless given; scale: mean (default), sum or rms; short: zero (default) or error,
-        for groups with fewer rewards than the transform needs; state: a file that keeps how far the schedule has come,
-        read at the first call and written at each. None: they are config["pkpo"] of each call.
+        pkpo.TRANSFORMS, sloo_minus_one unless given, or "mixed(0.25)" for pkpo.mixed with that lam; scale: mean
+        (default), sum or rms; short: zero (default) or error, for groups with fewer rewards than the transform needs;
+        state: a file that keeps how far the schedule has come, read at the first call and written at each. None: they
+        are config["pkpo"] of each call.
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:

@@ -33,7 +33,7 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     Takes what GRPOTrainer takes, and by keyword:
       k: attempts that the objective allows, at most num_generations; a weight for each of several; or a schedule, by
         its specification or as an object of pkpo.schedules.
-      transform: one of pkpo.TRANSFORMS.
+      transform: one of pkpo.TRANSFORMS, or "mixed(0.25)" for pkpo.mixed with that lam.
       credit_scale: "mean" (default) multiplies by n, for TRL's losses average over completions; "rms" divides by the
         root mean square over the step's completions on all processes, so that k turns the step and not its length;
         "sum" keeps the paper's weights.

@@ -44,6 +44,11 @@ def test_a_k_between_two_is_their_mixture() -> None:
     assert credits == pytest.approx(0.75 * two + 0.25 * three)
 
 
+def test_a_transform_with_its_parameter_in_its_name() -> None:
+    credits = plan(2, transform="mixed(0.25)").train(BINARY, NAMES, 0).credits
+    assert credits == pytest.approx(pkpo.mixed(BINARY, 2, 0.25, scale="mean"))
+
+
 def test_weights_of_several_k() -> None:
     step = plan({"1": 0.5, "8": 0.5}).train(BINARY, NAMES, 0)
     assert step.credits == pytest.approx(pkpo.multi_k(BINARY, {1: 0.5, 8: 0.5}, scale="mean"))
