@@ -1,6 +1,35 @@
 """What a worker on this machine can do."""
 
+import logging
+from importlib.util import find_spec
+from typing import Final
+
+LIBRARIES: Final = {"verify:math": "math_verify", "verify:reasoning-gym": "reasoning_gym"}
+logger = logging.getLogger(__name__)
+
 
 def capabilities() -> tuple[str, ...]:
-    """The names by which jobs ask for it."""
-    return ("import", "verify")
+    """The names by which jobs ask for it; what is not offered is logged, with the way to it."""
+    found = ["import", "verify"]
+    for capability, module in LIBRARIES.items():
+        if find_spec(module) is not None:
+            found.append(capability)
+        else:
+            logger.info("not offered: %s, for want of the package %s", capability, module)
+    if (reason := _obstacle_to_code()) is None:
+        found.append("verify:python")
+    else:
+        logger.info("not offered: verify:python: %s", reason)
+    return tuple(found)
+
+
+def _obstacle_to_code() -> str | None:
+    """Why model-written code cannot be graded here; None where the sandbox has passed its check."""
+    try:
+        from workers.sandbox.check import check
+    except ImportError as error:
+        return str(error)
+    report = check()
+    if report.offered:
+        return None
+    return report.reason or "; ".join(f"{each.name}: {each.detail}" for each in report.checks if not each.passed)

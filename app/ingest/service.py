@@ -6,7 +6,7 @@ written, and a COPY of what is new cannot meet a row that is there: no savepoint
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,8 @@ from app.ingest.rows import Rows, pointers
 from app.ingest.schemas import CompletionsRecorded, VerificationsRecorded
 from app.ingest.verdicts import NewVerification, Verdict, versioned_name
 from app.models import Evaluation
+
+SILENT: Final = "infrastructure_error"  # says nothing of a completion
 
 
 class Kept(NamedTuple):
@@ -85,6 +87,24 @@ def record_verifications(
     queries.add_verdicts(session, evaluation.id, added | {key: verdicts.by_key[key] for key in replaced})
     unchanged = len(verifications) - len(added) - len(replaced)
     return VerificationsRecorded(added=len(added), replaced=len(replaced), unchanged=unchanged)
+
+
+def record_absent_verdicts(
+    session: Session, evaluation: Evaluation, verifications: Sequence[NewVerification], author: Author
+) -> Kept:
+    """How many verdicts of a job were new, and how many the verifier had given already, the same or others.
+
+    A new one takes the place of an infrastructure error, which says nothing of the completion.
+    """
+    verdicts = _rows_of_verifications(session, evaluation, verifications)
+    queries.lock_problems(session, evaluation.id, {problem_id for problem_id, *_ in verdicts.by_key})
+    judged = queries.stored_verdicts(session, evaluation.id, {key[:2] for key in verdicts.by_key})
+    silent = [key for key in verdicts.by_key if key in judged and VerdictContent(*judged[key]).status == SILENT]
+    queries.move_to_history(session, evaluation.id, silent)
+    new = verdicts.without(judged) | {key: verdicts.by_key[key] for key in silent}
+    queries.add_verdicts(session, evaluation.id, new, author)
+    differing = len([key for key in verdicts.differing(judged) if key not in new])
+    return Kept(len(new), len(verifications) - len(new) - differing, differing)
 
 
 def _rows_of_completions(

@@ -82,14 +82,27 @@ class Offer:
     capability: Callable[[Any], str]
 
 
-# Verifiers by the capability of a worker that has them; a test holds this to the workers' registry.
-VERIFIERS: Final[Mapping[str, str]] = {"exact-match": "verify"}
+# What a worker needs for each verifier; a test holds this to the workers' registry.
+VERIFIERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("exact-match", "numeric-match", "arc-grid", "format", "length", "weighted"), "verify"),
+    "math-verify": "verify:math",
+    "reasoning-gym": "verify:reasoning-gym",
+    "python-tests": "verify:python",
+}
+
+# A job asks for one capability: of several, for that which the fewest workers have.
+RAREST: Final = ("verify", "verify:math", "verify:reasoning-gym", "verify:python")
 
 
 def _to_verify(spec: VerificationSpec) -> str:
     name, _ = versioned_name(spec.verifier)
+    if ":" in name:  # a function of the operator's own, in a module that workers have
+        return "verify"
     if name not in VERIFIERS:
         raise UnknownJobVerifier(VERIFIERS)
+    if name == "weighted" and isinstance(terms := spec.options.get("terms"), list):
+        names = (versioned_name(str(term.get("verifier")))[0] for term in terms if isinstance(term, dict))
+        return max((VERIFIERS[name] for name in names if name in VERIFIERS), key=RAREST.index, default="verify")
     return VERIFIERS[name]
 
 

@@ -1,0 +1,108 @@
+"""Verification jobs by a real worker: what a verifier has not judged is judged, and the curve fills in."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.jobs.specs import RAREST, VERIFIERS
+from tests.app.ingesting import completion, evaluation, post_completions
+from tests.workers.working import ended, submit
+from workers.verifiers import KINDS
+
+ANSWERS = {"sum": "4", "product": "6"}
+
+
+def answered(client: httpx.Client, run: str) -> str:
+    """The path of an evaluation: of each problem's four completions, i are right for the i-th, and none judged."""
+    set_ = f"answers-{run}@1"
+    client.put(f"/v1/problem-sets/{set_}", json={}).raise_for_status()
+    problems = [{"problem": name, "prompt": "?", "answer": answer} for name, answer in ANSWERS.items()]
+    client.post(f"/v1/problem-sets/{set_}/problems", json={"problems": problems}).raise_for_status()
+    path = evaluation(client, run=run, problem_set=set_)
+    rows = [
+        completion(name, j, text=answer if j <= i else "5")
+        for i, (name, answer) in enumerate(ANSWERS.items())
+        for j in range(4)
+    ]
+    post_completions(client, path, *rows).raise_for_status()
+    return path
+
+
+def verify(client: httpx.Client, path: str, name: str = "exact-match", **options: Any) -> dict[str, Any]:
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}
+    return ended(client, submit(client, "verification", spec))
+
+
+def test_the_service_knows_the_verifiers_that_workers_have() -> None:
+    assert set(VERIFIERS) == set(KINDS)
+    assert set(VERIFIERS.values()) == set(RAREST)
+
+
+def test_completions_are_judged_once_and_the_curve_is_there(working_client: httpx.Client) -> None:
+    path = answered(working_client, "judged")
+    job = verify(working_client, path)
+    assert (job["state"], job["progress"]["done"], job["progress"]["total"]) == ("succeeded", 8, 8)
+    curve = working_client.get(f"{path}/curve?k=1").json()
+    assert (curve["verifier"], curve["points"][0]["value"], curve["n_min"]) == ("exact-match@1", 3 / 8, 4)
+    again = verify(working_client, path)
+    assert (again["state"], again["progress"]["total"]) == ("succeeded", 0)
+
+
+def test_a_verdict_that_is_there_stays_and_an_infrastructure_error_is_tried_again(working_client: httpx.Client) -> None:
+    path = answered(working_client, "judged-before")
+    said = [
+        {"problem": "sum", "sample_index": 0, "verifier": "exact-match", "passed": False},  # by somebody else
+        {"problem": "sum", "sample_index": 1, "verifier": "exact-match", "status": "infrastructure_error"},
+    ]
+    working_client.post(f"{path}/verifications", json={"verifications": said}).raise_for_status()
+    job = verify(working_client, path)
+    assert (job["state"], job["progress"]["total"]) == ("succeeded", 7)
+    stored = working_client.get(f"{path}/completions?problem=sum").json()["completions"]
+    assert [each["verifications"][0]["status"] for each in stored] == ["failed"] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("exact-match", {"ignore_spaces": True}, "ignore_spaces"),
+        ("exact-match@7", {}, "version 1"),
+        ("os:system", {}, "os:system"),
+    ],
+)
+def test_what_a_verifier_refuses_fails_the_job_with_its_sentence(
+    working_client: httpx.Client, name: str, options: dict[str, Any], sentence: str
+) -> None:
+    run = f"refused-{len(name)}-{len(options)}"
+    job = verify(working_client, answered(working_client, run), name, **options)
+    assert (job["state"], job["attempt"]) == ("failed", 1)
+    assert sentence in job["error"]["detail"]
+
+
+def test_completions_without_a_text_are_nothing_to_judge(working_client: httpx.Client) -> None:
+    path = evaluation(working_client, run="textless", problem_set="textless")
+    rows = [{"problem": "p", "sample_index": i} for i in range(2)]
+    working_client.post(f"{path}/completions", json={"completions": rows}).raise_for_status()
+    job = verify(working_client, path)
+    assert job["state"] == "failed"
+    assert "None of the completions has a text" in job["error"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "capability"),
+    [
+        ("exact-match@1", (), "verify"),
+        ("python-tests", (), "verify:python"),
+        ("weighted", ("format", "math-verify"), "verify:math"),
+        ("weighted", ("python-tests@1", "length"), "verify:python"),
+        ("weighted", (), "verify"),
+    ],
+)
+def test_a_job_asks_for_a_worker_that_has_what_its_verifier_needs(
+    working_client: httpx.Client, name: str, terms: tuple[str, ...], capability: str
+) -> None:
+    path = answered(working_client, f"asks-{name.partition('@')[0]}-{len(terms)}-{capability[7:]}".rstrip("-"))
+    options = {"terms": [{"verifier": term, "weight": 1.0} for term in terms]} if terms else {}
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}
+    job = working_client.post("/v1/jobs", json={"kind": "verification", "spec": spec}).json()
+    assert job["capability"] == capability

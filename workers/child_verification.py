@@ -1,0 +1,74 @@
+"""Verification jobs: the completions of an evaluation that a verifier has not judged are judged."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from app.ingest.evaluations import find_evaluation
+from app.ingest.service import record_absent_verdicts
+from app.ingest.unjudged import START, Unjudged, count_unjudged, unjudged
+from app.ingest.verdicts import NewVerification, Verdict
+from app.jobs.specs import VerificationSpec
+from workers.child_work import JobFailed, Work
+from workers.sandbox import NotOffered
+from workers.verifiers import Problem, Verifier, verifier
+
+PAGE: Final = 200  # completions judged between two transactions, and so before a lost attempt is noticed
+
+
+def run(work: Work) -> None:
+    """Judge what the spec of the job names."""
+    spec = VerificationSpec.model_validate(work.spec)
+    with _made(spec) as judge, ThreadPoolExecutor(os.cpu_count()) as threads:
+        work.say(f"{judge.full_name} judges evaluation {spec.evaluation}")
+        with work.fenced() as session:
+            evaluation = find_evaluation(session, work.project_id, spec.evaluation)
+            work.progress.total = count_unjudged(session, evaluation, judge.full_name)
+        without_text, after = 0, START
+        while page := _page(work, spec, judge, after):
+            without_text += sum(each.text is None for each in page)
+            # In threads: what takes long is done by processes that the verifier keeps.
+            _record(work, spec, page, [*threads.map(partial(_judged, judge), page)])
+            after = page[-1].key
+    if without_text:
+        work.say(f"{without_text} completions have no text that could be judged")
+    if without_text == work.progress.total and without_text > 0:
+        raise JobFailed("None of the completions has a text: there is nothing that could be judged.")
+
+
+@contextmanager
+def _made(spec: VerificationSpec) -> Iterator[Verifier]:
+    """The verifier; JobFailed where it is not to be had with these options, or on this machine."""
+    try:
+        judge = verifier(spec.verifier, spec.options)
+    except (ValueError, NotOffered) as error:  # all of the registry's refusals are ValueErrors
+        raise JobFailed(f"{error}.".replace("..", ".")) from error
+    with judge:
+        yield judge
+
+
+def _page(work: Work, spec: VerificationSpec, judge: Verifier, after: tuple[int, int]) -> Sequence[Unjudged]:
+    with work.fenced() as session:
+        evaluation = find_evaluation(session, work.project_id, spec.evaluation)
+        return unjudged(session, evaluation, judge.full_name, after, PAGE)
+
+
+def _judged(judge: Verifier, completion: Unjudged) -> NewVerification | None:
+    if completion.text is None:
+        return None
+    problem = Problem(completion.prompt, completion.answer, completion.tests, completion.metadata)
+    found = judge.verify(completion.text, problem)
+    verdict = Verdict.of(judge.full_name, found.reward, found.passed, found.status, found.answer, found.detail or None)
+    return NewVerification(completion.problem, completion.sample_index, verdict)
+
+
+def _record(
+    work: Work, spec: VerificationSpec, page: Sequence[Unjudged], verdicts: Sequence[NewVerification | None]
+) -> None:
+    author = (work.attempt.job_id, work.attempt.number)
+    with work.fenced(done=len(page)) as session:
+        evaluation = find_evaluation(session, work.project_id, spec.evaluation, for_writing=True)
+        record_absent_verdicts(session, evaluation, [each for each in verdicts if each is not None], author)
