@@ -44,6 +44,8 @@ FIELDS = {
     "tests": "any JSON for the verifier",
     "metadata": "an object with all else",
 }
+SET_NAME = re.compile(r"[A-Za-z0-9._:-]+(@[A-Za-z0-9._:-]+)?")
+LONGEST_SET_NAME = 200
 SHOWN = 3
 LONGEST_SHOWN = 300
 
@@ -60,7 +62,9 @@ def add_problems(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_sources(command)
-    command.add_argument("--problem-set", metavar="NAME", required=True, help="name[@version] of the set")
+    command.add_argument(
+        "--problem-set", type=_set_name, metavar="NAME", required=True, help="name[@version] of the set"
+    )
     command.add_argument("--limit", type=_whole, metavar="N", help="the first N problems only")
     command.add_argument(
         "--split", type=_share, metavar="PART=SHARE", help="two sets, as train=0.9: NAME-train and NAME-held-out"
@@ -195,6 +199,14 @@ def _send(arguments: argparse.Namespace, problem_set: str, problems: "Sequence[P
             sender.put(problem_set, closed=True)
     closed = ", closed" if arguments.close else ""
     print(f"{problem_set}: {sent.accepted:,} new, {sent.replayed:,} there already{closed}")
+
+
+def _set_name(text: str) -> str:
+    if not SET_NAME.fullmatch(text) or len(text) > LONGEST_SET_NAME or text in (".", ".."):
+        raise argparse.ArgumentTypeError(
+            f"{text[:60]!a} is not name or name@version in up to {LONGEST_SET_NAME} letters, digits and . _ : -"
+        )
+    return text
 
 
 def _json_object(text: str) -> dict[str, Any]:

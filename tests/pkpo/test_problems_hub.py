@@ -1,0 +1,96 @@
+"""Problems of a dataset of the hub: the library's real loading code, on datasets that the test has saved."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = [
+    {"question": f"What is {i} + 1?", "answer": f"{i} + 1 = <<{i}+1={i + 1}>>{i + 1}\n#### {i + 1}"} for i in range(3)
+]
+# Its caches belong into the test's folder, and it settles where they are when it is imported.
+PROGRAM = """
+import json, sys
+from pkpo.problems import ProblemsError, from_hub
+for options in json.loads(sys.argv[1]):
+    try:
+        print(json.dumps([each.sent() for each in from_hub(**options).problems]))
+    except ProblemsError as error:
+        print(json.dumps(str(error)))
+"""
+SAVE = """
+import json, sys
+from datasets import Dataset, DatasetDict
+rows = Dataset.from_list(json.loads(sys.argv[1]))
+rows.to_parquet("downloaded/main/train-00000-of-00001.parquet")
+rows.select([0]).to_parquet("downloaded/main/test-00000-of-00001.parquet")
+DatasetDict({"train": rows, "test": rows.select([0])}).save_to_disk("saved")
+"""
+
+
+def run(folder: Path, program: str, argument: Any, *options: str) -> str:
+    """What a program prints, offline, with its caches and its relative paths in the folder."""
+    environment = {**os.environ, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *options, "-c", program, json.dumps(argument)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the dataset as `hf download` leaves it, and as `save_to_disk` does."""
+    pytest.importorskip("datasets", reason="HUB NOT TESTED: requirements/install.sh workers was not run")
+    folder = tmp_path_factory.mktemp("hub")
+    (folder / "downloaded/main").mkdir(parents=True)
+    run(folder, SAVE, ROWS)
+    return folder
+
+
+def loaded(folder: Path, *options: dict[str, Any], installed: bool = True) -> list[Any]:
+    """The problems by each of the options, or the sentence that says why there are none."""
+    return [json.loads(line) for line in run(folder, PROGRAM, options, *[] if installed else ["-S"]).splitlines()]
+
+
+def test_a_copy_of_a_dataset_is_read_as_files_are(folder: Path) -> None:
+    problems, saved = loaded(folder, *({"name": name, "split": "train"} for name in ("downloaded", "saved")))
+    assert saved == problems
+    assert [each["prompt"] for each in problems] == [each["question"] for each in ROWS]
+    assert [each["answer"] for each in problems] == ["1", "2", "3"]
+    assert problems[0]["metadata"] == {"form": "gsm8k@1", "solution": ROWS[0]["answer"]}
+
+
+def test_the_fields_of_a_dataset_can_be_named(folder: Path) -> None:
+    named = {"prompt": "question", "problem": "question"}
+    ((problem,),) = loaded(folder, {"name": "saved", "split": "test", "named": named})
+    assert problem == {"problem": "What is 0 + 1?", "prompt": "What is 0 + 1?", "answer": ROWS[0]["answer"]}
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(folder: Path) -> None:
+    either, saved, downloaded, subset = loaded(
+        folder,
+        {"name": "downloaded"},
+        {"name": "saved", "split": "dev"},
+        {"name": "downloaded", "split": "dev"},
+        {"name": "downloaded", "subset": "socratic", "split": "test"},
+    )
+    assert either == "downloaded has the splits train, test: say which with --hub-split"
+    assert saved == "saved has the splits train, test: say which with --hub-split"
+    assert downloaded.startswith('downloaded cannot be loaded: Unknown split "dev". Should be one of [')
+    assert subset == "downloaded cannot be loaded: BuilderConfig 'socratic' not found. Available: ['default']"
+
+
+def test_without_a_network_it_says_how_to_bring_the_dataset(folder: Path) -> None:
+    (told,) = loaded(folder, {"name": "openai/gsm8k", "revision": "e53f048", "subset": "main", "split": "test"})
+    assert told.startswith("Couldn't reach 'openai/gsm8k' on the Hub")
+    assert "`hf download openai/gsm8k --repo-type dataset --revision e53f048 --local-dir FOLDER`" in told
+
+
+def test_without_the_library_it_says_what_to_install(folder: Path) -> None:
+    (told,) = loaded(folder, {"name": "openai/gsm8k"}, installed=False)
+    assert told == "Datasets of the hub need the library datasets: pip install datasets"
