@@ -121,20 +121,9 @@ def test_long_names_are_cut_as_those_of_results_are(run_import: Import, client: 
     question = "How many?\n" * 60
     path = written(tmp_path / "a.jsonl", {"question": question, "passed": True})
     run_import(path, "--problem-set", "s", "--problem", "question", "--prompt", "question")
-    command = [
-        sys.executable,
-        "-m",
-        "pkpo",
-        "import",
-        path,
-        "--run",
-        "r",
-        "--problem-set",
-        "s",
-        "--problem",
-        "question",
-    ]
-    subprocess.run([*command, "--url", str(client.base_url)], cwd=ROOT, check=True, capture_output=True)
+    results = ["--run", "r", "--problem-set", "s", "--problem", "question", "--url", str(client.base_url)]
+    command = [sys.executable, "-m", "pkpo", "import", str(path), *results]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     ((name, problem),) = stored(client, "s").items()
     assert (len(name), problem["prompt"]) == (500, question)
 
