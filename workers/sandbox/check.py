@@ -2,6 +2,7 @@
 holds.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -129,7 +130,7 @@ def _require_passed_check() -> None:
 def description() -> str:
     """The sandbox that this machine gives, in words."""
     users = "user ids of its own" if bubblewrap.privileged() else "a user namespace"
-    cgroup = Cgroup.make("pkpo-check", QUICK.memory_bytes, QUICK.processes)
+    cgroup = Cgroup.make(f"pkpo-{os.getpid()}-check", QUICK.memory_bytes, QUICK.processes)
     if cgroup:
         cgroup.remove()
     return f"{BACKEND}, {users}, memory bounded by {f'cgroup v{cgroup.version}' if cgroup else 'adding it up'}"

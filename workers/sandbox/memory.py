@@ -19,7 +19,7 @@ MOUNTS = Path("/sys/fs/cgroup")
 def resident_bytes(pid: int) -> int:
     """The resident memory of all descendants of a process, each counted from what that process has, in bytes.
 
-    Memory that they share is counted once for each of them: the sum is never too small.
+    What they share with each other is counted once for each of them, what they share with that process not at all.
     """
     own = _resident_pages(pid)
     return PAGE * sum(max(0, _resident_pages(child) - own) for child in _descendants(pid))

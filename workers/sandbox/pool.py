@@ -1,13 +1,18 @@
 """A number of slots, for as many completions at a time."""
 
+import contextlib
 import queue
+import socket
+from collections.abc import Iterator
 from types import TracebackType
 
 from workers.sandbox.bubblewrap import NotOffered
 from workers.sandbox.program import Limits, Program, Verdict
 from workers.sandbox.slot import Slot
 
-FIRST_UID = 61_000  # beyond Debian's users, below the dynamic ones of systemd and the 65534 of nobody
+# Beyond Debian's users, below the dynamic ones of systemd (61184): two of them for each slot of each worker of a
+# machine.
+FIRST_UID, LAST_UID = 60_600, 61_180
 
 
 class Sandboxes:
@@ -17,15 +22,9 @@ class Sandboxes:
     each completion.
     """
 
-    def __init__(
-        self, slots: int = 2, limits: Limits | None = None, *, warm: bool = True, first_uid: int = FIRST_UID
-    ) -> None:
+    def __init__(self, slots: int = 2, limits: Limits | None = None, *, warm: bool = True) -> None:
         """Starts the sandboxes.
 
-        Args:
-          first_uid: as root, slot i runs as the users first_uid + 2i and first_uid + 2i + 1; workers that share a
-          machine
-            need ranges of their own, because the limit on processes is counted by user.
         Raises:
           ValueError: slots < 1.
           NotOffered: no sandbox can be made here.
@@ -33,21 +32,22 @@ class Sandboxes:
         if slots < 1:
             raise ValueError(f"slots = {slots}; at least 1 is needed")
         self.limits = limits or Limits()
-        self._warm, self._uids = warm, [first_uid + 2 * index for index in range(slots)]
+        self._claims = contextlib.ExitStack()
         self._free: queue.SimpleQueue[Slot | int] = queue.SimpleQueue()
         self._slots: list[Slot] = []
-        if warm:
-            self._slots = [Slot(uid, self.limits, warm=True) for uid in self._uids]
-            try:
-                for slot in self._slots:
-                    slot.wait_until_ready()
-                    self._free.put(slot)
-            except NotOffered:
-                self.close()
-                raise
-        else:
-            for uid in self._uids:
-                self._free.put(uid)
+        try:
+            for _ in range(slots):
+                uid = self._claims.enter_context(_claimed_uid())
+                if warm:
+                    self._slots.append(Slot(uid, self.limits, warm=True))
+                else:
+                    self._free.put(uid)
+            for slot in self._slots:
+                slot.wait_until_ready()
+                self._free.put(slot)
+        except NotOffered:
+            self.close()
+            raise
 
     def grade(self, program: Program) -> Verdict:
         """The verdict on a completion, when a slot is free for it.
@@ -69,9 +69,30 @@ class Sandboxes:
         """Ends all sandboxes; returns when no process of them is left. No thread may be grading."""
         for slot in self._slots:
             slot.close()
+        self._claims.close()
 
     def __enter__(self) -> "Sandboxes":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _claimed_uid() -> Iterator[int]:
+    """The first of two user ids that no other slot of this machine has: the kernel counts processes by user.
+
+    A name of a socket without a file is the claim, which ends with this process, however that ends.
+
+    Raises:
+      NotOffered: all are taken.
+    """
+    for uid in range(FIRST_UID, LAST_UID, 2):
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0pkpo-sandbox-{uid}")
+            except OSError:
+                continue
+            yield uid
+            return
+    raise NotOffered(f"all {(LAST_UID - FIRST_UID) // 2} slots of this machine are taken")

@@ -213,8 +213,13 @@ class _Run:
         return cast("dict[str, Any]", found) if found["nonce"] == self.nonce else None
 
     def verdict(self, status: Status, detail: str, passed: int = 0, total: int = 0) -> Verdict:
-        output = self.output[:SHOWN_OUTPUT].decode(errors="replace")
-        return Verdict(status, passed, total, detail, output, time.monotonic() - self.began, BACKEND)
+        output = _storable(self.output[:SHOWN_OUTPUT].decode(errors="replace"))
+        return Verdict(status, passed, total, _storable(detail), output, time.monotonic() - self.began, BACKEND)
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes as text: NUL, and halves of surrogate pairs."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _ending(code: int) -> str:

@@ -1,6 +1,7 @@
 """What a verdict says, and that grading leaves nothing behind."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -116,7 +117,7 @@ def test_a_sandbox_that_died_is_an_infrastructure_error_and_started_anew(sandbox
 
 
 def test_threads_share_the_slots(sandboxes: Sandboxes) -> None:
-    with Sandboxes(slots=2, first_uid=61_500) as two, ThreadPoolExecutor(6) as threads:
+    with Sandboxes(slots=2) as two, ThreadPoolExecutor(6) as threads:
         programs = [Program("def f(x): return x", f"assert f({i}) == {i % 3}") for i in range(12)]
         assert [verdict.passed for verdict in threads.map(two.grade, programs)] == [i < 3 for i in range(12)]
 
@@ -128,7 +129,7 @@ def children() -> set[str]:
 @pytest.mark.parametrize("warm", [True, False])
 def test_closing_leaves_no_process_and_no_descriptor(sandboxes: Sandboxes, warm: bool) -> None:
     before = children(), len(os.listdir("/proc/self/fd"))
-    with Sandboxes(slots=1, warm=warm, first_uid=61_600) as others:
+    with Sandboxes(slots=1, warm=warm) as others:
         assert others.grade(RIGHT).passed
         assert others.grade(Program("import os\nwhile True: os.fork()", "assert f() == 1")).status != "passed"
     assert (children(), len(os.listdir("/proc/self/fd"))) == before
@@ -142,8 +143,10 @@ def test_the_self_check_passes_here(sandboxes: Sandboxes) -> None:
         assert checked.grade(RIGHT).passed
 
 
-def test_without_bubblewrap_nothing_is_offered_and_nothing_weaker_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+def test_without_bubblewrap_nothing_is_offered_and_nothing_weaker_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotOffered, match="apt-get install bubblewrap"):
         Sandboxes(slots=1)
     report = check()
@@ -160,6 +163,43 @@ def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(NotOffered, match="No permissions to create new namespace"):
         Sandboxes(slots=1)
+
+
+def test_what_is_told_can_be_stored(sandboxes: Sandboxes) -> None:
+    source = "print('a\\0b', flush=True)\ndef f(): raise ValueError('x\\0y\\ud800')"
+    verdict = sandboxes.grade(Program(source, "assert f() == 1"))
+    assert verdict.output == "a\ufffdb\n"
+    assert verdict.detail == "assert f() == 1: ValueError: x\ufffdy?"
+
+
+def test_no_two_slots_share_a_user(sandboxes: Sandboxes) -> None:
+    with Sandboxes(slots=2) as others:
+        uids = [slot._uid for slot in (*sandboxes._slots, *others._slots)]
+    assert len(set(uids)) == 3
+    with Sandboxes(slots=2) as again:
+        assert [slot._uid for slot in again._slots] == uids[1:]
+
+
+WORKER = """
+import threading
+from workers.sandbox import Program, Sandboxes
+sandboxes = Sandboxes(slots=1)
+print(*[box.pid for box in sandboxes._slots[0]._boxes.values()], flush=True)
+sandboxes.grade(Program("while True: pass", "assert f() == 1"))
+"""
+
+
+def test_a_worker_that_is_killed_leaves_no_sandbox(sandboxes: Sandboxes) -> None:
+    with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout
+        pids = worker.stdout.readline().split()
+        assert len(pids) == 2
+        time.sleep(0.3)
+        worker.kill()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("slots", [0, -1])

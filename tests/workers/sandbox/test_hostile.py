@@ -29,7 +29,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandboxes]:
     """A slot that gives each program a second and a half, started by a process that has secrets."""
     os.environ["PKPO_CANARY"] = SECRET
     try:
-        started = Sandboxes(slots=1, limits=replace(LIMITS, seconds=1.5), first_uid=61_100)
+        started = Sandboxes(slots=1, limits=replace(LIMITS, seconds=1.5))
     except NotOffered as error:
         pytest.skip(f"no sandbox on this machine: {error}")
     finally:

@@ -83,7 +83,14 @@ def test_a_near_miss_passes_by_its_threshold_only() -> None:
         assert (found.passed, found.reward) == (False, 0.0)
 
 
-@pytest.mark.parametrize("task", ["countdown", "puzzle24", "simple_integration", "n_queens", "spiral_matrix"])
+# Every task of reasoning-gym 0.1.25 whose scorer evaluates the answer.
+EVALUATE = (
+    *("countdown", "puzzle24", "simple_integration", "intermediate_integration", "polynomial_multiplication"),
+    *("n_queens", "spiral_matrix", "binary_matrix", "string_insertion"),
+)
+
+
+@pytest.mark.parametrize("task", EVALUATE)
 def test_an_answer_is_never_run(puzzles: Verifier, tmp_path: Path, task: str) -> None:
     problem = entry(task)
     mark = tmp_path / "run"

@@ -1,0 +1,72 @@
+"""The bound on memory, with a cgroup of either version and without."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workers.sandbox.conftest import LIMITS
+from tests.workers.sandbox.hostile import BOMBS
+from workers.sandbox import Program, Sandboxes, memory
+
+TWO_TAKERS = """
+import os, sys
+for _ in range(2):
+    if os.fork() == 0:
+        taken = b"x" * (50 << 20)
+        print(flush=True)
+        sys.stdin.read()
+        os._exit(0)
+os.wait(), os.wait()
+"""
+
+
+def test_the_memory_of_all_descendants_is_added_up() -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", TWO_TAKERS], **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.readline(), process.stdout.readline()
+        assert 90 << 20 <= memory.resident_bytes(process.pid) <= 120 << 20
+        process.communicate()
+    assert memory.resident_bytes(process.pid) == 0
+
+
+@pytest.mark.parametrize("name", ["memory in many processes", "memory that is shared"])
+def test_memory_is_bounded_without_a_cgroup(
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    no_cgroups = tmp_path / "cgroup"
+    no_cgroups.write_text("")
+    monkeypatch.setattr(memory, "SELF", no_cgroups)
+    with Sandboxes(slots=1, limits=LIMITS) as without:
+        assert without._slots[0]._cgroups == {"completion": None, "tests": None}
+        verdict = without.grade(Program(BOMBS[name], "assert answer(3) == 9"))
+        assert verdict.status == "oom", verdict
+        assert without.grade(Program("def answer(x): return 9", "assert answer(3) == 9")).passed
+
+
+def test_a_cgroup_of_version_2_gets_both_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "worker.slice"
+    own.mkdir()
+    (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    (tmp_path / "self").write_text("0::/worker.slice\n")
+    monkeypatch.setattr(memory, "SELF", tmp_path / "self")
+    monkeypatch.setattr(memory, "MOUNTS", tmp_path)
+    made = memory.Cgroup.make("slot", 1 << 20, 7)
+    assert made
+    assert made.version == 2
+    assert (own / "slot/memory.max").read_text() == "1048576"
+    assert (own / "slot/pids.max").read_text() == "7"
+    made.add(123)
+    assert (own / "slot/cgroup.procs").read_text() == "123"
+    (own / "slot/memory.events").write_text("low 0\noom 2\noom_kill 1\n")
+    assert made.out_of_memory() == 1
+
+
+def test_a_cgroup_that_hands_nothing_on_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").write_text("cpu\n")
+    (tmp_path / "self").write_text("0::/\n")
+    monkeypatch.setattr(memory, "SELF", tmp_path / "self")
+    monkeypatch.setattr(memory, "MOUNTS", tmp_path)
+    assert memory.Cgroup.make("slot", 1 << 20, 7) is None
+    assert not (tmp_path / "slot").exists()
