@@ -24,6 +24,7 @@ Serve the API and the pages, by default on http://127.0.0.1:8000.
 
 Without PKPO_DATABASE_URL an embedded Postgres is started, kept in PKPO_DATA_DIR and stopped with the service;
 with it, that database is migrated and used, and nothing else is started.
+Jobs are done by workers, which find the same database: python -m workers --help.
 
 environment:
   PKPO_HOST          address to listen on (127.0.0.1; any other than loopback needs an API key: pkpo keys create)
@@ -54,6 +55,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     from app.problem_sets.command import add_problems  # likewise
 
     add_import(commands)
+
+    from app.jobs.command import add_jobs
+
+    add_jobs(commands)
     add_problems(commands)
 
 

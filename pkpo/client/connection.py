@@ -6,7 +6,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -113,6 +114,21 @@ class Connection:
         if response.is_success:
             return response
         raise _service_error(response)
+
+    @contextmanager
+    def lines(self, call: Call, silence: float) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come, to its end; NoAnswer where none comes for so many seconds."""
+        timeout = httpx.Timeout(silence, connect=LONGEST_CONNECT)
+        try:
+            with self._client().stream(
+                call.method, self.url + call.path, headers=call.headers, timeout=timeout
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _service_error(answer)
+                yield answer.iter_lines()
+        except httpx.RequestError as error:
+            raise NoAnswer(f"{self.url} fell silent ({str(error) or type(error).__name__}).") from error
 
     def _client(self) -> httpx.Client:
         with self._lock:
