@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,7 @@ class CreditPlan:
     state: State = field(init=False)
     observed: Observed = field(init=False, default=None)  # in the step that the state stands at
     solved: set[str] = field(init=False, default_factory=set)
+    _drawn: list[tuple[NDArray[np.float64], Sequence[str]]] = field(init=False, default_factory=list)  # in that step
 
     def __post_init__(self) -> None:
         self.k_eval = tuple(self.k_eval) or default_ks(self.n)
@@ -84,10 +86,14 @@ class CreditPlan:
           ValueError: what pkpo.transform refuses; a short group with short="error"; rewards other than 0 and 1 for a
             schedule that watches solve rates.
         """
+        if self.state["step"] < step:
+            self._drawn = []
         while self.state["step"] < step:  # more than once where steps learned from the same completions
             self.state, self.observed = self.schedule.after(self.state, self.observed), None
         each = [mixture(self.schedule.k(self.state, problem)) for problem in problems]
-        self.observed = self._observed(rewards, problems)
+        self._drawn.append((rewards, problems))  # more than one where completions are drawn several times for a step
+        drawn, of_problems = zip(*self._drawn, strict=True)
+        self.observed = self._observed(np.concatenate(drawn), list(chain(*of_problems)))
         return step_credits(rewards, each, self.transform, self.scale, self.short, self.k_eval)
 
     def evaluate(self, rewards: NDArray[np.float64], problems: Sequence[str]) -> StepCredits:

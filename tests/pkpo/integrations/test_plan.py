@@ -38,6 +38,28 @@ def test_completions_that_are_drawn_twice_for_a_step_have_one_k() -> None:
     assert [made.train(BINARY, NAMES, step).metrics["k"] for step in (0, 0, 1)] == [8, 8, 7]
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"schedule": "signal", "smallest": 1, "largest": 4}, {"solve_rate": 0.375}),
+        (
+            {"schedule": "signal", "smallest": 1, "largest": 4, "per_problem": True},
+            {"solve_rates": {"a": 1.0, "b": 0.0, "c": 0.25, "d": 0.25}},
+        ),
+        ({"schedule": "plateau", "levels": [2, 1], "patience": 5}, {"best": 0.5}),
+    ],
+)
+def test_what_is_drawn_twice_for_a_step_is_observed_together(spec: Spec, expected: dict[str, Any]) -> None:
+    made, alone = CreditPlan(4, from_spec(spec)), CreditPlan(4, from_spec(spec))
+    first, second = np.tile([[1.0], [0.0]], 4), np.tile([0.0, 0.0, 0.0, 1.0], (2, 1))
+    for rewards, names in ((first, ["a", "b"]), (second, ["c", "d"])):
+        made.train(rewards, names, 0)
+    for of_plan in (made, alone):
+        of_plan.train(first, ["a", "b"], 1)
+    assert made.state == {**made.state, "step": 1, **expected}
+    assert made.observed == alone.observed  # of a step that is drawn once, that alone
+
+
 def test_a_k_between_two_is_their_mixture() -> None:
     credits = plan(2.25).train(BINARY, NAMES, 0).credits
     two, three = (pkpo.sloo_minus_one(BINARY, k, scale="mean") for k in (2, 3))
