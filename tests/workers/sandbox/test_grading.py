@@ -16,6 +16,25 @@ from workers.sandbox.check import check, checked_sandboxes
 RIGHT = Program("def double(x):\n    return 2 * x", "assert double(2) == 4\nassert double(3) == 6")
 
 
+LIAR = """
+class Liar:
+    def startswith(self, start): return True
+def f(): return Liar()
+"""
+STACK = """
+class Stack:
+    def __init__(self): self.items = []
+    def push(self, x): self.items.append(x)
+    def pop(self): return self.items.pop()
+    def __eq__(self, other): return True
+    @classmethod
+    def of(cls, x):
+        made = cls()
+        made.push(x)
+        return made
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "tests", "status", "passed", "total"),
     [
@@ -39,6 +58,17 @@ RIGHT = Program("def double(x):\n    return 2 * x", "assert double(2) == 4\nasse
             1,
             1,
         ),
+        (
+            STACK,
+            "s = Stack()\ns.push(3)\nassert s.pop() == 3\nassert s.items == []\nassert Stack.of(4).pop() == 4",
+            "passed",
+            3,
+            3,
+        ),
+        (STACK, "s = Stack()\nassert s.push(3) is None\nassert s.pop() == 4\nassert s.peek() == 3", "failed", 1, 3),
+        (STACK, "import copy\ns = Stack()\nassert s == copy.copy(s)", "failed", 0, 1),
+        (LIAR, "assert f().startswith('a')", "failed", 0, 1),
+        (LIAR, "assert f()", "passed", 1, 1),
         ("def f(x): x", "assert f(1) is None\nassert True, 'never counted'", "passed", 1, 1),
         ("def f(x): return x", "assert f(lambda: 1)", "infrastructure_error", 0, 1),
         ("def f(x): return x", "assert f(1", "infrastructure_error", 0, 1),

@@ -31,23 +31,33 @@ def _answer_calls(namespace: dict[str, Any]) -> None:
         objects.append(value)
         return len(objects) - 1
 
+    def value(message: Any) -> Any:
+        return decode(message, objects.__getitem__)
+
+    def answer(what: str, target: Any, rest: Any, named: dict[str, Any]) -> Any:
+        if isinstance(target, str) and target not in namespace:
+            raise NameError(f"the completion defines no {target}")
+        found = namespace[target] if isinstance(target, str) else value(target)
+        if what == "get":
+            return getattr(found, rest)
+        return found(*value(rest), **{key: value(named[key]) for key in named})
+
     while True:
         try:
-            number, name, positional, named = receive(CHANNEL)
+            number, *request = receive(CHANNEL)
+            reply = ["returned", number, encode(answer(*request), kept)]
         except Ended:
             return
+        except Refused as refused:
+            reply = ["raised", number, "TypeError", f"the completion returned {refused}"]
+        except BaseException as error:  # noqa: BLE001 - whatever it raises is its answer
+            reply = ["raised", number, *_told(error)]
         try:
-            if name not in namespace:
-                raise NameError(f"the completion defines no {name}")
-            arguments = [decode(value, objects.__getitem__) for value in positional]
-            keywords = {key: decode(value, objects.__getitem__) for key, value in named.items()}
-            send(CHANNEL, ["returned", number, encode(namespace[name](*arguments, **keywords), kept)])
+            send(CHANNEL, reply)
         except Ended:
             return
         except Refused as refused:
             send(CHANNEL, ["raised", number, "TypeError", f"the completion returned {refused}"])
-        except BaseException as error:  # noqa: BLE001 - whatever it raises is its answer
-            send(CHANNEL, ["raised", number, *_told(error)])
 
 
 def _told(error: BaseException) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import builtins
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
@@ -42,22 +43,35 @@ class Completion:
         """Waits until the completion's definitions have run."""
         self._reply(0)
 
-    def call(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """What the completion's function returns, or what it raises."""
+    def call(self, target: "str | Object", positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What a function or object of the completion returns, or what it raises."""
+        return self._ask(
+            "call", target, lambda: [self._sent(positional), {key: self._sent(named[key]) for key in named}]
+        )
+
+    def attribute(self, target: "str | Object", name: str) -> Any:
+        """An attribute of a function or object of the completion."""
+        return self._ask("get", target, lambda: [name, {}])
+
+    def _ask(self, what: str, target: "str | Object", rest: Callable[[], list[Any]]) -> Any:
         if self.ended:
             raise Stopped
         self.calls += 1
         try:
-            arguments = [encode(value, self._number) for value in positional]
-            keywords = {key: encode(value, self._number) for key, value in named.items()}
-            send(CHANNEL, [self.calls, name, arguments, keywords])
+            send(CHANNEL, [self.calls, what, self._sent(target), *rest()])
         except Refused as refused:
-            raise self._stopped("infrastructure_error", f"the tests call {name} with {refused}") from None
+            raise self._stopped("infrastructure_error", f"the tests call the completion with {refused}") from None
         except Ended:
             raise self._stopped("crash", "the completion's process ended by itself") from None
-        return self._reply(self.calls)
+        # What a function gives must be a value: an object's own `startswith` could say anything. A class is tested
+        # by its objects.
+        is_of_class = isinstance(target, Object) or target[:1].isupper()
+        return self._reply(self.calls, (lambda number: Object(number, self)) if is_of_class else Handle)
 
-    def _reply(self, number: int) -> Any:
+    def _sent(self, value: Any) -> Any:
+        return encode(value, self._number)
+
+    def _reply(self, number: int, held: Callable[[int], Handle] = Handle) -> Any:
         try:
             reply = receive(CHANNEL, self.deadline)
         except Ended:
@@ -70,14 +84,14 @@ class Completion:
             case ["loaded", 0] if number == 0:
                 return None
             case ["returned", int(answered), value] if answered == number:
-                return decode(value, Handle)
+                return decode(value, held)
             case ["raised", int(answered), str(name), str(text)] if answered == number:
                 raise _exception(name, text)
         raise self._stopped("failed", "the completion wrote to the channel itself")
 
     def _number(self, value: Any) -> int:
         if isinstance(value, Handle):
-            return value.number
+            return value._handle
         raise Refused(f"an argument of type {type(value).__name__}, which cannot be sent")
 
     def _stopped(self, status: str, why: str) -> Stopped:
@@ -108,6 +122,41 @@ class Function:
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
         return self._completion.call(self.__name__, positional, named)
+
+
+class Class(Function):
+    """Stands in the tests for a class of the completion: what is called with a capital letter."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self._completion.attribute(self.__name__, _plain(name))
+
+
+class Object(Handle):
+    """Stands in the tests for an object of a class of the completion's own, or for one of its methods.
+
+    Its attributes and calls are asked for; operators are not, so `==` asks nobody.
+    """
+
+    __slots__ = ("_completion",)
+
+    def __init__(self, number: int, completion: Completion) -> None:
+        super().__init__(number)
+        self._completion = completion
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        return self._completion.call(self, positional, named)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._completion.attribute(self, _plain(name))
+
+
+def _plain(name: str) -> str:
+    """A name that a test may ask for. Python itself asks for the others, as in a copy, where their absence is the
+    answer.
+    """
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return name
 
 
 class Tally:
@@ -217,7 +266,7 @@ def _prepared(job: dict[str, Any], completion: Completion, tally: Tally) -> tupl
     if entry_point := job["entry_point"]:
         namespace[entry_point] = Function(entry_point, completion)
     for name in _free_names(tree) - namespace.keys() - vars(builtins).keys():
-        namespace[name] = Function(name, completion)
+        namespace[name] = (Class if name[:1].isupper() else Function)(name, completion)
     tree.body = _counted(tree.body, tally)
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "check":

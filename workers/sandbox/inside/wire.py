@@ -26,12 +26,12 @@ class Refused(Exception):
 
 
 class Handle:
-    """An object that stays with the completion: the tests can only hand it back. It equals itself and nothing else."""
+    """An object that stays with the completion. It equals itself and nothing else."""
 
-    __slots__ = ("number",)
+    __slots__ = ("_handle",)
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self._handle = number
 
 
 class Ended(Exception):
