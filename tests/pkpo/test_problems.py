@@ -150,6 +150,8 @@ def test_a_folder_of_math_is_called_by_its_files(write: Write, tmp_path: Path) -
     for name in ("algebra/1.json", "geometry/1.json"):
         write(MATH | {"solution": "\\boxed{1}"}, name=name, indent=4)
     assert [each.name for each in read(tmp_path)] == ["algebra/1", "geometry/1"]
+    (only,) = read(write(MATH | {"solution": "\\boxed{1}"}, name="level-5.jsonl"))
+    assert re.fullmatch("math/[0-9a-f]{12}", only.name)  # a file of lines may have more of them one day
 
 
 def test_a_task_of_arc_is_a_problem_for_each_test_input(write: Write, tmp_path: Path) -> None:
