@@ -125,6 +125,8 @@ def _found(arguments: argparse.Namespace) -> "Found":
     _refuse_others(arguments, given[0])
     named = {name: value for name in FIELDS if (value := getattr(arguments, f"field_{name}")) is not None}
     if arguments.hub:
+        if arguments.revision and Path(arguments.hub).is_dir():
+            raise CommandError(f"{arguments.hub} is a folder, which has no --revision: it holds what was downloaded", 2)
         where = (arguments.revision or "main", arguments.subset, arguments.hub_split)
         return from_hub(arguments.hub, *where, arguments.format, named)
     if arguments.files:

@@ -43,6 +43,8 @@ def _loaded(name: str, revision: str, subset: str | None, split: str | None) -> 
 
     folder = Path(name)
     if any((folder / file).exists() for file in STATE):
+        if subset is not None:
+            raise ValueError("what save_to_disk wrote has no subsets; leave it out")
         return datasets.load_from_disk(name)
     # Never the code of a dataset: this version of the library has no way to run any.
     return datasets.load_dataset(name, subset, split=split, revision=None if folder.is_dir() else revision)

@@ -149,6 +149,7 @@ def test_a_split_makes_two_sets(run_import: Import, client: httpx.Client, tmp_pa
         ),
         (["--reasoning-gym", "gcd"], "reasoning-gym makes any number of problems: add --size N"),
         (["--reasoning-gym", "gcd", "--size", "0"], "argument --size: '0' is not a whole number from 1 up"),
+        (["--hub", "docs", "--revision", "v1"], "docs is a folder, which has no --revision"),
         (["a", "--split", "train=1.5"], "'train=1.5' is not the name of a part and its share, such as train=0.9"),
         (["a", "--seed", "-1"], "argument --seed: '-1' is not a whole number between 0 and 4294967295"),
         (["--reasoning-gym", "gcd", "--size", "3", "--config", "[]"], "must be a JSON object"),

@@ -78,17 +78,19 @@ def test_the_fields_of_a_dataset_can_be_named(folder: Path) -> None:
 
 
 def test_a_split_that_is_not_there_is_named_with_those_that_are(folder: Path) -> None:
-    either, saved, downloaded, subset = loaded(
+    either, saved, downloaded, subset, no_subset = loaded(
         folder,
         {"name": "downloaded"},
         {"name": "saved", "split": "dev"},
         {"name": "downloaded", "split": "dev"},
         {"name": "downloaded", "subset": "socratic", "split": "test"},
+        {"name": "saved", "subset": "main", "split": "test"},
     )
     assert either == "downloaded has the splits train, test: say which with --hub-split"
     assert saved == "saved has the splits train, test: say which with --hub-split"
     assert downloaded.startswith('downloaded cannot be loaded: Unknown split "dev". Should be one of [')
     assert subset == "downloaded cannot be loaded: BuilderConfig 'socratic' not found. Available: ['default']"
+    assert no_subset == "saved cannot be loaded: what save_to_disk wrote has no subsets; leave it out"
 
 
 def test_without_a_network_it_says_how_to_bring_the_dataset(folder: Path) -> None:
