@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from app.imports.command import PROBLEM_SETS
 from app.imports.numbering import Numbering
@@ -18,6 +19,7 @@ from app.ingest.schemas import NewCompletion, NewCount, NewEvaluation
 from app.ingest.service import Kept, record_absent_completions
 from app.jobs.specs import ImportSpec
 from app.jobs.uploads import find_upload
+from app.models import Upload
 from pkpo.commands.errors import CommandError
 from pkpo.readers import ResultsFile, counts, open_results
 from workers.child_work import JobFailed, Work
@@ -31,18 +33,18 @@ COUNTS: Final = TypeAdapter(list[NewCount])
 def run(work: Work) -> None:
     """Import the file of the job's spec."""
     spec = ImportSpec.model_validate(work.spec)
-    try:
-        _run(work, spec, _file(work, spec))
-    except OSError as error:
-        raise JobFailed(f"The file cannot be read: {error.strerror}.") from error
-    except (CommandError, ValidationError, ValueError) as error:
-        raise JobFailed(str(error)) from error
-
-
-def _file(work: Work, spec: ImportSpec) -> ResultsFile:
     with work.fenced() as session:
         upload = find_upload(session, work.project_id, spec.upload)
     path = work.settings.data_dir / upload.path
+    try:
+        _run(work, spec, _file(work, spec, upload, path))
+    except OSError as error:
+        raise JobFailed(f"The file cannot be read: {error.strerror}.") from error
+    except (CommandError, ValueError) as error:
+        raise JobFailed(str(error).replace(str(path), upload.filename)) from error
+
+
+def _file(work: Work, spec: ImportSpec, upload: Upload, path: Path) -> ResultsFile:
     if not path.exists():
         raise JobFailed(
             f"The file {upload.filename} is not in the data folder of this worker: it must share the PKPO_DATA_DIR of "

@@ -64,7 +64,7 @@ def test_a_file_of_counts_is_imported_too(working_client: httpx.Client) -> None:
     ("content", "spec", "sentence"),
     [
         (b"<xml/>", {}, "none of the formats"),
-        (b'{"problem": "a", "passed": true}\n{"problem": ', {}, "2: "),
+        (b'{"problem": "a", "passed": true}\n{"problem": ', {}, "r.jsonl:2: "),
         (b'{"problem": "a", "passed": true}\n', {"problem_set": None}, "name them in the spec"),
         (results(problems=1, n=3), {"n": 2}, "n = 2 says"),
     ],
@@ -75,6 +75,7 @@ def test_a_file_that_cannot_be_imported_fails_the_job_at_once_with_the_cause(
     job = ended(working_client, submit_import(working_client, content, run="unsound", **spec))
     assert (job["state"], job["attempt"]) == ("failed", 1)
     assert sentence in job["error"]["detail"]
+    assert "/uploads/" not in job["error"]["detail"], "where the service keeps files is nobody's business"
     assert working_client.get("/v1/runs/unsound").status_code == 404
 
 
