@@ -1,9 +1,9 @@
 """Figures 1, 2, 4 and 5 of arXiv:2505.15201v4 and that of docs/which-baseline.md, computed again and drawn with Plotly.
 
-The pictures go to docs/images, and what Figure 4 measured to docs/tables/figure-4.json; with --html also pages on which
-each point says its numbers. --only draws one of them. PNG needs Chromium, HTML nothing.
+They go to docs/images, as a picture and as Plotly's JSON, of which the site makes a figure on which each point says its
+numbers; what Figure 4 measured goes to docs/tables/figure-4.json. --only draws one of them. Needs Chromium.
 
-    .venv/bin/python examples/figures.py [--only NAME] [--html FOLDER]
+    .venv/bin/python examples/figures.py [--only NAME]
 """
 
 import argparse
@@ -243,7 +243,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
 
 
 def draw(name: str, figure: go.Figure, folder: Path) -> None:
-    """The figure as a picture of that name in the folder."""
+    """The figure of that name in the folder: as a picture, and as JSON."""
+    folder.joinpath(f"{name}.json").write_text(figure.to_json() + "\n")
     size = ViewportSize(width=figure.layout.width, height=figure.layout.height)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         page_file = Path(temporary, "figure.html")
@@ -259,13 +260,9 @@ def main() -> None:
     """Draw what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=FIGURES)
-    parser.add_argument("--html", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
     for name in [arguments.only] if arguments.only else FIGURES:
-        figure = FIGURES[name]()
-        draw(name, figure, DOCS / "images")
-        if arguments.html:
-            figure.write_html(arguments.html / f"{name}.html", include_plotlyjs="cdn")
+        draw(name, FIGURES[name](), DOCS / "images")
 
 
 if __name__ == "__main__":

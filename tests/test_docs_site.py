@@ -73,6 +73,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert not missing, f"to be added to docs/api/: {', '.join(f'::: pkpo.{name}' for name in missing)}"
 
 
+def test_the_figures_of_the_paper_are_those_of_plotly(site: Path) -> None:
+    page = (site / "figures.html").read_text()
+    for name in ("figure-1", "figure-2", "figure-4", "figure-5"):
+        assert f'src="images/{name}.html"' in page
+        assert "Plotly.newPlot(" in (site / f"images/{name}.html").read_text()
+
+
 def test_docstrings_are_drawn_as_lists(site: Path) -> None:
     pages = {path.stem: path.read_text() for path in (site / "api").glob("*.html")}
     assert 'id="pkpo.pass_at_k"' in pages["evaluation"]

@@ -2,10 +2,12 @@
 
 import json
 import runpy
+from base64 import b64decode
 from typing import Any
 
 import numpy as np
 import pytest
+from plotly.io import from_json
 
 from pkpo import max_at_k
 from tests.documents import ROOT
@@ -85,5 +87,18 @@ def test_the_page_shows_every_figure_and_the_numbers_that_are_kept() -> None:
     for name in ("figure-1", "figure-2", "figure-4", "figure-5"):
         assert f"images/{name}.png" in PAGE
         assert (ROOT / f"docs/images/{name}.png").stat().st_size > 10_000
+        assert (ROOT / f"docs/images/{name}.json").exists()
     for row in KEPT["rows"]:
         assert f"{row['variance']:.3g} ± {row['standard_error']:.1g}" in PAGE
+
+
+def test_the_figures_of_the_site_are_what_the_script_draws() -> None:
+    drawn = {name: SCRIPT["FIGURES"][name]() for name in ("figure-1", "figure-2", "figure-5", "which-baseline")}
+    for name, figure in {**drawn, "figure-4": SCRIPT["figure_4"](KEPT["rows"])}.items():
+        kept = from_json((ROOT / f"docs/images/{name}.json").read_text())
+        assert kept.layout == figure.layout
+        for trace, expected in zip(kept.data, figure.data, strict=True):
+            assert trace.name == expected.name
+            y = trace.y  # Plotly's JSON has arrays as their bytes
+            found = np.frombuffer(b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.array(y, float)
+            assert np.allclose(found, np.array(expected.y, float), equal_nan=True)
