@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.db import make_engine, migrate
 from app.jobs.database import bounded
@@ -81,6 +81,6 @@ def test_what_a_frozen_worker_has_locked_is_let_go(database_url: str) -> None:
         frozen.execute(text("LOCK TABLE jobs"))
         other.execute("SET lock_timeout = '5s'")
         other.execute("SELECT count(*) FROM jobs")
-        with pytest.raises(OperationalError):
+        with pytest.raises(DBAPIError, match="idle-in-transaction"):
             frozen.execute(text("SELECT 1"))
     engine.dispose()
