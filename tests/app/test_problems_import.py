@@ -64,9 +64,12 @@ def test_human_eval_arrives_whole_and_once(run_import: Import, client: httpx.Cli
 
 
 def test_more_problems_than_one_request_takes_arrive(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
-    path = written(tmp_path / "many.jsonl", *({"problem": f"p{i}", "prompt": "?"} for i in range(2500)))
+    rows = [{"problem": f"p{i}", "prompt": "?"} for i in range(2500)]
+    path = written(tmp_path / "many.jsonl", *rows)
     assert "many: 2,500 new, 0 there already" in run_import(path, "--problem-set", "many").stdout
     assert client.get("/v1/problem-sets/many").json()["problems"] == 2500
+    written(path, *rows[:2400], rows[2400] | {"prompt": "!"}, *rows[2401:])
+    assert "\n  'p2400', prompt: stored with another content\n" in refusal(run_import(path, "--problem-set", "many"))
 
 
 def test_what_is_stored_otherwise_is_told_by_name_and_not_changed(
