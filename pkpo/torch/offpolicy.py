@@ -1,11 +1,13 @@
-"""The credits of pkpo.offpolicy for torch tensors, shape (..., n) with masks: the same names, formulas and refusals.
+"""The credits of pkpo.offpolicy for torch tensors: the same names, formulas and refusals.
 
-check and dtype are what pkpo.torch says. Unchecked, a group also gets NaN where a log ratio is not finite, or where its
-log ratios are too far apart for products of k.
+mask, groups, check and dtype are what pkpo.torch says, but that exact and truncated wait for the device where they are
+given groups, whose largest they have to know. Unchecked, a group also gets NaN where a log ratio is not finite, or
+where its log ratios are too far apart for products of k.
 """
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from pkpo.offpolicy import NAMES, Floats, Name
 from pkpo.torch import transform
 from pkpo.torch.call import unit_rms
 from pkpo.torch.credits import DOUBLE, Arithmetic, order_weights_of, power_of_two, shares_of
-from pkpo.torch.groups import Groups, dtype_of, groups_of, host
+from pkpo.torch.groups import Groups, dtype_of, groups_of, host, labels_of
 from pkpo.transforms import SCALES, Scale
 
 Valid = NDArray[np.bool_] | None
@@ -34,12 +36,13 @@ def exact(
     *,
     name: Name = "s",
     mask: Tensor | None = None,
+    groups: Tensor | None = None,
     scale: Scale = "sum",
     check: bool = True,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Unbiased off-policy credits, as pkpo.offpolicy.exact; n steps of some kernels each, one after the other."""
-    return _exact(g, k, log_ratios, name, mask, scale, check, dtype, cap=None)
+    return _exact(g, k, log_ratios, name, mask, groups, scale, check, dtype, cap=None)
 
 
 def truncated(
@@ -50,6 +53,7 @@ def truncated(
     *,
     name: Name = "s",
     mask: Tensor | None = None,
+    groups: Tensor | None = None,
     scale: Scale = "sum",
     check: bool = True,
     dtype: torch.dtype | None = None,
@@ -58,7 +62,7 @@ def truncated(
     largest = finite("cap", cap)
     if largest <= 0:
         raise ValueError(f"cap must be above 0; got {cap}")
-    return _exact(g, k, log_ratios, name, mask, scale, check, dtype, cap=largest)
+    return _exact(g, k, log_ratios, name, mask, groups, scale, check, dtype, cap=largest)
 
 
 def first_order(
@@ -68,12 +72,13 @@ def first_order(
     *,
     name: str = "s",
     mask: Tensor | None = None,
+    groups: Tensor | None = None,
     scale: Scale = "sum",
     check: bool = True,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Biased: each ratio times the on-policy credit, as pkpo.offpolicy.first_order."""
-    return _surrogate(g, k, log_ratios, name, mask, scale, check, dtype, clip=None)
+    return _surrogate(g, k, log_ratios, name, mask, groups, scale, check, dtype, clip=None)
 
 
 def ppo(
@@ -84,6 +89,7 @@ def ppo(
     *,
     name: str = "sloo_minus_one",
     mask: Tensor | None = None,
+    groups: Tensor | None = None,
     scale: Scale = "sum",
     check: bool = True,
     dtype: torch.dtype | None = None,
@@ -92,7 +98,7 @@ def ppo(
     width = finite("clip", clip)
     if not 0 < width < 1:
         raise ValueError(f"clip must be in (0, 1); got {clip}")
-    return _surrogate(g, k, log_ratios, name, mask, scale, check, dtype, clip=width)
+    return _surrogate(g, k, log_ratios, name, mask, groups, scale, check, dtype, clip=width)
 
 
 def _surrogate(
@@ -101,6 +107,7 @@ def _surrogate(
     log_ratios: Tensor,
     name: str,
     mask: Tensor | None,
+    labels: Tensor | None,
     scale: Scale,
     check: bool,
     dtype: torch.dtype | None,
@@ -108,7 +115,7 @@ def _surrogate(
 ) -> Tensor:
     groups = groups_of(g, mask)
     own: Scale = "sum" if scale == "rms" else scale
-    advantages = transform(name, g, k, mask=mask, scale=own, check=check, dtype=groups.arithmetic.dtype)
+    advantages = transform(name, g, k, mask=mask, groups=labels, scale=own, check=check, dtype=groups.arithmetic.dtype)
     ratios = _logs(log_ratios, g, groups).exp().reshape(g.shape)
     credits = (ratios * advantages).masked_fill(advantages == 0, 0)
     if clip is not None:
@@ -116,7 +123,7 @@ def _surrogate(
         credits = credits.masked_fill(far, 0)
 
     def look(rewards: Floats, logs: Floats, valid: Valid) -> object:
-        return offpolicy.first_order(rewards, k, logs, name=name, mask=valid)
+        return offpolicy.first_order(rewards, k, logs, name=name, mask=valid, groups=_listed(labels))
 
     return _finished(credits.reshape(groups.rewards.shape), g, log_ratios, groups, 1, scale, check, dtype, look)
 
@@ -127,6 +134,7 @@ def _exact(
     log_ratios: Tensor,
     name: Name,
     mask: Tensor | None,
+    labels: Tensor | None,
     scale: Scale,
     check: bool,
     dtype: torch.dtype | None,
@@ -136,22 +144,52 @@ def _exact(
         raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    what, groups = asked.named(name, k), groups_of(g, mask)
-    logs = _logs(log_ratios, g, groups)
+    what, given = asked.named(name, k), groups_of(g, mask)
+    logs = _logs(log_ratios, g, given)
     if cap is not None:
         logs = logs.clamp(max=math.log(cap))
-    check_sizes(what.name, what.needed, what.at, tuple(g.shape), None, what.hint)
+    groups, place = given, None
+    if labels is None:
+        check_sizes(what.name, what.needed, what.at, tuple(g.shape), None, what.hint)
+    else:
+        groups, logs, place = _in_rows(given, logs, labels_of(labels, g), what.needed)
     credits = _credits(what, groups, logs)
     if scale == "mean":
         credits = credits * (groups.rewards.shape[1] if groups.sizes is None else groups.sizes[:, None])
     if groups.valid is not None:
         credits = credits.masked_fill(~groups.valid, 0)
+    if place is not None:
+        credits = credits.view(-1)[place][None]
 
     def look(rewards: Floats, logs: Floats, valid: Valid) -> object:
         capped = logs if cap is None else np.minimum(logs, np.log(cap))
-        return offpolicy.exact(rewards, k, capped, name=name, mask=valid)
+        return offpolicy.exact(rewards, k, capped, name=name, mask=valid, groups=_listed(labels))
 
-    return _finished(credits, g, log_ratios, groups, what.needed, scale, check, dtype, look)
+    given = replace(given, sizes=groups.sizes)
+    return _finished(credits, g, log_ratios, given, what.needed, scale, check, dtype, look)
+
+
+def _in_rows(flat: Groups, logs: Tensor, ids: Tensor, least: int) -> tuple[Groups, Tensor, Tensor]:
+    """Groups by label and their log ratios as rows, padded to the largest and to the least; the place of each."""
+    _, group, counts = torch.unique(ids, return_inverse=True, return_counts=True)
+    width = max(int(counts.max()), least)
+    order = torch.sort(group, stable=True).indices
+    rank = torch.arange(len(ids), device=ids.device) - (counts.cumsum(0) - counts)[group[order]]
+    place = group * width
+    place[order] += rank
+
+    def padded(values: Tensor) -> Tensor:
+        rows = values.new_zeros(len(counts) * width)
+        rows[place] = values
+        return rows.view(-1, width)
+
+    valid = padded(torch.ones_like(ids, dtype=torch.bool) if flat.valid is None else flat.valid[0])
+    groups = Groups(padded(flat.rewards[0]), valid, valid.sum(dim=1), flat.arithmetic)
+    return groups, padded(logs[0]), place
+
+
+def _listed(labels: Tensor | None) -> list[int] | None:
+    return None if labels is None else labels.tolist()
 
 
 def _logs(log_ratios: object, g: Tensor, groups: Groups) -> Tensor:

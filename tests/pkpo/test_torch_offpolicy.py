@@ -46,6 +46,34 @@ def test_credits_are_those_of_numpy(call: Callable[..., Any], n: int) -> None:
 
 
 @every
+@pytest.mark.parametrize("scale", pkpo.SCALES)
+def test_groups_by_label_are_those_of_numpy(call: Callable[..., Any], scale: Any) -> None:
+    ids = torch.tensor([7, 7, 2, 9, 2, 7, 2, 9, 2, 7, 9, 2])
+    g, logs = rewards(1, 12)[0] - 0.5, 2 * rewards(1, 12, seed=1)[0] - 1
+    mask = torch.arange(12) != 4
+    for k in (1, 2, 2.5):
+        for given, valid in ((g, None), (g.masked_fill(~mask, torch.nan), mask)):
+            there = None if valid is None else valid.numpy()
+            numpys = call(offpolicy, given.numpy(), logs.numpy(), k, mask=there, groups=ids.tolist(), scale=scale)
+            for check in (True, False):
+                found = call(ours, given, logs, k, mask=valid, groups=ids, scale=scale, check=check)
+                np.testing.assert_allclose(found, numpys, rtol=1e-13, atol=1e-14 * np.abs(numpys).max())
+                assert valid is None or found[4] == 0
+
+
+@every
+def test_a_label_with_too_few_is_refused_by_its_name_or_gets_nan(call: Callable[..., Any]) -> None:
+    ids, g, logs = torch.tensor([1, 1, 5, 1]), torch.tensor([0.0, 1.0, 1.0, 0.5]), torch.zeros(4)
+    with pytest.raises(ValueError, match="at k=2 needs at least 2 rewards per group; group 5 has n=1"):
+        call(ours, g, logs, 2, groups=ids)
+    assert call(ours, g, logs, 2, groups=ids, check=False).isnan().tolist() == [False, False, True, False]
+    alone = torch.tensor([3, 3, 3, 5])
+    assert call(ours, g, logs, 4, groups=alone, check=False).isnan().all()
+    with pytest.raises(ValueError, match="with groups rewards must be flat"):
+        call(ours, g[None], logs[None], 2, groups=ids)
+
+
+@every
 def test_unchecked_never_looks_and_compiles_whole(call: Callable[..., Any]) -> None:
     g, logs, mask = rewards(5, 6), rewards(5, 6, seed=1), torch.arange(6) < torch.tensor([[6], [4], [2], [0], [5]])
     for valid in (None, mask):
