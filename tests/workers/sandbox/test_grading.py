@@ -1,5 +1,6 @@
 """What a verdict says, and that grading leaves nothing behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from workers.sandbox import Limits, NotOffered, Program, Sandboxes
 from workers.sandbox.check import check, checked_sandboxes
+from workers.sandbox.slot import _Run
 
 RIGHT = Program("def double(x):\n    return 2 * x", "assert double(2) == 4\nassert double(3) == 6")
 
@@ -200,6 +202,19 @@ def test_what_is_told_can_be_stored(sandboxes: Sandboxes) -> None:
     verdict = sandboxes.grade(Program(source, "assert f() == 1"))
     assert verdict.output == "a\ufffdb\n"
     assert verdict.detail == "assert f() == 1: ValueError: x\ufffdy?"
+
+
+@pytest.mark.parametrize("change", ["nonce", "length", "half"])
+def test_a_verdict_with_another_nonce_or_length_is_none(change: str) -> None:
+    run = _Run({}, {}, Limits())
+    nonce = "" if change == "nonce" else run.nonce
+    body = json.dumps({"nonce": nonce, "status": "passed"}).encode()
+    told = (len(body) + (change == "length")).to_bytes(4, "big") + body
+    run.told += told[: len(told) // 2] if change == "half" else told
+    assert run._found() is None
+    run.nonce = nonce
+    run.told[:] = len(body).to_bytes(4, "big") + body
+    assert run._found() == {"nonce": nonce, "status": "passed"}
 
 
 def test_no_two_slots_share_a_user(sandboxes: Sandboxes) -> None:
