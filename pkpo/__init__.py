@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pkpo.answers import distinct_at_k, maj_at_k
-    from pkpo.bootstrap import bootstrap_interval, bootstrap_pass_at_k, simultaneous_band
+    from pkpo.bootstrap import bootstrap_interval, bootstrap_pass_at_k, bootstrap_test, simultaneous_band
     from pkpo.comparisons import Comparison, Difference, SignFlips, sign_flips
     from pkpo.curves import CurvePoint, PassAtKCurve, default_ks, pad
     from pkpo.estimators import (
@@ -76,6 +76,7 @@ __all__ = [
     "best_of_k",
     "bootstrap_interval",
     "bootstrap_pass_at_k",
+    "bootstrap_test",
     "calibration",
     "centered",
     "cumulative_solve_rate",

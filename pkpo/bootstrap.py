@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 from pkpo.estimators import pass_at_k
-from pkpo.intervals import MeanInterval, fixed_interval, mean_interval, student_t
+from pkpo.intervals import MeanInterval, fixed_interval, mean_interval, student_t, values_within
 from pkpo.variance import pass_at_k_variance_estimate
 
 # Resamples are made in blocks of about this many values, so that memory does not grow with their number.
@@ -147,6 +147,40 @@ def simultaneous_band(
         _renamed(mean, max(mean.value - half, bounds[0]), min(mean.value + half, bounds[1]), method, seed)
         for mean, half in zip(means, halves, strict=True)
     )
+
+
+def bootstrap_test(differences: ArrayLike, *, seed: int, draws: int = 9_999) -> float:
+    """The p-value, two-sided, of the studentised bootstrap that the mean difference over problems is 0.
+
+    With t = mean / (sd / sqrt(P)) and t* of resamples as for bootstrap_interval, p = 2 (b + 1) / (draws + 1), b the
+    lesser of the numbers of t* at or above t and at or below; at most 1. It is below 1 - level where the interval of
+    that level leaves 0 out. Where sign_flips tests that differences are as likely positive as negative, this tests
+    their mean alone, and needs more problems.
+
+    Args:
+      differences: b - a per problem, finite, shape (P,) with P at least 2; all equal and not 0, the least p there is.
+      seed: of the resamples, an integer of at least 0.
+      draws: how many resamples. Cost: draws * P.
+    Raises:
+      ValueError: differences of another shape or not finite, one problem, a seed that is none, or draws below 1.
+
+    Davison and Hinkley (1997), Bootstrap Methods and their Application, section 4.4.
+    """
+    array = values_within(differences, (-math.inf, math.inf))
+    rng, draws = generator(seed), inputs.whole("draws", draws)
+    P = len(array)
+    if P < 2:
+        raise ValueError("a bootstrap test needs the differences of at least 2 problems; got 1")
+    scaled = np.ldexp(array, -np.frexp(np.abs(array).max())[1])  # t has no unit, _in_errors a least distance
+    mean, error = _mean_and_error(scaled[None])
+    t = _in_errors(mean, error)
+    above = below = 0
+    for rows in blocks(draws, P):
+        means, errors = _mean_and_error(scaled[rng.integers(P, size=(rows, P))])
+        drawn = _in_errors(means - mean, errors)
+        above += int(np.count_nonzero(drawn >= t - 1e-9))
+        below += int(np.count_nonzero(drawn <= t + 1e-9))
+    return min(1.0, 2 * (min(above, below) + 1) / (draws + 1))
 
 
 def generator(seed: object) -> "np.random.Generator":

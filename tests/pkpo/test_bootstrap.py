@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pkpo import mean_interval, pass_at_k, student_t
-from pkpo.bootstrap import bootstrap_interval, bootstrap_pass_at_k, simultaneous_band
+from pkpo.bootstrap import bootstrap_interval, bootstrap_pass_at_k, bootstrap_test, simultaneous_band
 
 SKEWED = [0.0, 0.0, 0.1, 0.2, 1.0]
 N, C = [8, 8, 4, 8], [0, 3, 4, 5]
@@ -104,6 +104,42 @@ def test_one_n_stands_for_all_problems() -> None:
     assert bootstrap_pass_at_k(8, [1, 2, 3], 2, seed=0) == bootstrap_pass_at_k([8, 8, 8], [1, 2, 3], 2, seed=0)
 
 
+def test_a_test_nears_the_share_of_all_resamples_in_its_tail() -> None:
+    differences = np.array([0.9, 0.1, 0.5, 1.0])
+    mean = differences.mean()
+    t = mean / (differences.std(ddof=1) / 2)
+    resamples = np.array(list(product(differences, repeat=4)))
+    spreads = resamples.std(axis=1, ddof=1) / 2
+    away = resamples.mean(axis=1) - mean
+    drawn = away / np.where(np.ptp(resamples, axis=1) > 0, spreads, 1e-300)  # without spread, as good as infinite
+    share = min((drawn >= t).mean(), (drawn <= t).mean())
+    assert 0 < share < 0.2
+    assert bootstrap_test(differences, seed=0, draws=40_000) == pytest.approx(2 * share, abs=0.01)
+    assert bootstrap_test(-differences, seed=0) == pytest.approx(2 * share, abs=0.02)
+
+
+def test_a_test_rejects_where_the_interval_leaves_zero_out() -> None:
+    rng = np.random.default_rng(2)
+    rejected = 0
+    for seed in range(60):
+        differences = rng.exponential(size=25) - 0.6
+        interval = bootstrap_interval(differences, seed=seed, draws=1999)
+        p = bootstrap_test(differences, seed=seed, draws=1999)
+        if abs(p - 0.05) > 0.005:
+            assert (p < 0.05) == (interval.low > 0 or interval.high < 0)
+        rejected += p < 0.05
+    assert 10 < rejected < 50
+
+
+def test_a_test_of_no_difference_holds_its_level_in_any_unit() -> None:
+    rng = np.random.default_rng(4)
+    unit = 2.0**-700
+    below = [bootstrap_test(rng.normal(size=60) * unit, seed=seed, draws=199) < 0.05 for seed in range(400)]
+    assert 0.02 < np.mean(below) < 0.08
+    assert bootstrap_test([0.0, 0.0, 0.0], seed=0) == 1
+    assert bootstrap_test([0.5, 0.5, 0.5], seed=0, draws=999) == 0.002
+
+
 def test_a_band_of_one_k_is_no_narrower_than_t_and_several_are_wider() -> None:
     values = np.random.default_rng(0).random((60, 8))
     plain = [mean_interval(column) for column in values.T]
@@ -156,6 +192,9 @@ def test_a_band_takes_constant_columns_one_problem_and_bounds() -> None:
         (lambda: bootstrap_pass_at_k(8, [1, 2], 8, problems="fixed", seed=0), "k=8 needs n >= 9"),
         (lambda: bootstrap_pass_at_k(8, [1, 2], 9, seed=0), "k must be at most the smallest n"),
         (lambda: bootstrap_pass_at_k(8, [1], 1, problems="all", seed=0), "problems must be sample or fixed; got 'all'"),  # type: ignore[arg-type]
+        (lambda: bootstrap_test([0.1], seed=0), "at least 2 problems; got 1"),
+        (lambda: bootstrap_test([0.1, 0.2], seed=0, draws=0), "draws must be at least 1"),
+        (lambda: bootstrap_test([[0.1], [0.2]], seed=0), r"must have shape \(P,\); got \(2, 1\)"),
         (lambda: simultaneous_band([0.1, 0.2], seed=0), r"values must have shape \(P, K\); got \(2,\)"),
     ],
 )
