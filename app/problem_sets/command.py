@@ -95,21 +95,25 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Read, send, and say what is there now."""
-    from pkpo.problems import ProblemsError
+    from pkpo.client.batches import encoded
 
     try:
         found = _found(arguments)
         parts = _parts(arguments, _read(found, arguments))
+        lines = {
+            problem_set: [encoded(each.sent(), f"the problem {each.name!a}") for each in problems]
+            for problem_set, problems in parts.items()
+        }
         print(f"{found.description}: {sum(map(len, parts.values())):,} problems", flush=True)
         for problem_set, problems in parts.items():
             if arguments.dry_run:
                 _show(problem_set, problems)
             else:
-                _send(arguments, problem_set, problems)
-    except ProblemsError as error:
-        raise CommandError(str(error)) from error
+                _send(arguments, problem_set, [each.name for each in problems], lines[problem_set])
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+    except ValueError as error:  # a ProblemsError, or what JSON cannot write
+        raise CommandError(str(error)) from error
     return 0
 
 
@@ -190,13 +194,13 @@ def _show(problem_set: str, problems: "Sequence[Problem]") -> None:
     print(f"\n{problem_set}: {len(problems):,} problems, none of them sent")
 
 
-def _send(arguments: argparse.Namespace, problem_set: str, problems: "Sequence[Problem]") -> None:
+def _send(arguments: argparse.Namespace, problem_set: str, names: Sequence[str], problems: Sequence[bytes]) -> None:
     from app.imports.bar import counting
     from app.problem_sets.sender import ProblemSender
 
     with ProblemSender(arguments.url) as sender, counting("sending", len(problems)) as advance:
         sender.put(problem_set, None)
-        sent = sender.send_problems(problem_set, [each.sent() for each in problems], advance)
+        sent = sender.send_problems(problem_set, names, problems, advance)
         if arguments.close:
             sender.put(problem_set, closed=True)
     closed = ", closed" if arguments.close else ""

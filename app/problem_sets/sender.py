@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import quote
 
 from app.imports.sender import Sender
@@ -28,14 +27,13 @@ class ProblemSender(Sender):
             self._connection.send(Call("PUT", _path(problem_set), body, {"Content-Type": JSON}))
 
     def send_problems(
-        self, problem_set: str, problems: Sequence[dict[str, Any]], advance: Callable[[int], None]
+        self, problem_set: str, names: Sequence[str], problems: Sequence[bytes], advance: Callable[[int], None]
     ) -> Sent:
-        """Post every problem; returns how many were new, or better known now, and how many were there."""
+        """Post every problem, encoded; returns how many were new, or better known now, and how many were there."""
         sent, done = Sent(0, 0), 0
         path = f"{_path(problem_set)}/problems"
-        lines = [encoded(each, f"the problem {each['problem']!a}") for each in problems]
-        for batch in batches(lines):
-            with _in_a_sentence(problems[done : done + len(batch)]):
+        for batch in batches(problems):
+            with _in_a_sentence(names[done : done + len(batch)]):
                 response = self._connection.send(writing(path, compressed(member("problems", batch)), **GZIP))
                 answer = sent_of(response)
             sent = Sent(sent.accepted + answer.accepted, sent.replayed + answer.replayed)
@@ -49,14 +47,14 @@ def _path(problem_set: str) -> str:
 
 
 @contextmanager
-def _in_a_sentence(sent: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """A CommandError in place of the client's, with the problems in place of their numbers in the request."""
+def _in_a_sentence(names: Sequence[str]) -> Iterator[None]:
+    """A CommandError in place of the client's, with the names of problems in place of their numbers in the request."""
     try:
         yield
     except NoAnswer as error:
         raise CommandError(f"{error}\nWhat was acknowledged is stored: repeat the import then.") from error
     except ServiceError as error:
-        places = [_place(each.pointer, sent) for each in error.errors]
+        places = [_place(each.pointer, names) for each in error.errors]
         more = [f"  and {len(places) - MOST_NAMED:,} more"] if len(places) > MOST_NAMED else []
         named = [f"  {place}: {each.code}" for place, each in zip(places, error.errors, strict=True)][:MOST_NAMED]
         hint = [ANOTHER_VERSION] if error.type in ("problems-conflict", "problem-set-closed") else []
@@ -65,9 +63,9 @@ def _in_a_sentence(sent: Sequence[dict[str, Any]]) -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
-def _place(pointer: str, sent: Sequence[dict[str, Any]]) -> str:
+def _place(pointer: str, names: Sequence[str]) -> str:
     """The problem and field that a pointer into the request names, such as 'HumanEval/3', prompt."""
     match pointer.split("/"):
-        case ["", "problems", number, *field] if number.isdecimal() and int(number) < len(sent):
-            return ", ".join([ascii(sent[int(number)]["problem"]), *field])
+        case ["", "problems", number, *field] if number.isdecimal() and int(number) < len(names):
+            return ", ".join([ascii(names[int(number)]), *field])
     return pointer

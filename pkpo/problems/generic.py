@@ -31,6 +31,8 @@ def problems(record: Record, named: Mapping[str, str] = MappingProxyType({})) ->
             raise record.error(f"no field {shown(path[field])} for --{field}; there are {there}")
     prompt = record.text(path["prompt"])
     name = _text(record, path["problem"])
+    if name is not None and not name.strip():
+        raise record.error(f"the field {shown(path['problem'])} is blank, and a problem needs a name")
     metadata = record.value(path["metadata"])
     if metadata is not None and not isinstance(metadata, Mapping):
         raise record.error(f"the field {shown(path['metadata'])} must be an object, and is {shown(metadata)}")

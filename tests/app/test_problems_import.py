@@ -120,6 +120,27 @@ def test_a_mistake_anywhere_in_a_file_sends_nothing(run_import: Import, client: 
     assert client.get("/v1/problem-sets/s").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"problem": "a", "prompt": "?", "tests": 1e999}', "the problem 'a' is not JSON: Out of range float values"),
+        ('{"problem": "a", "prompt": "\\ud800"}', "the problem 'a' has text that is not Unicode"),
+    ],
+)
+def test_what_no_request_can_hold_is_refused_before_anything_is_sent(
+    run_import: Import, client: httpx.Client, tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{line}\n")
+    assert refusal(run_import(path, "--problem-set", "s")).startswith(message)
+    assert client.get("/v1/problem-sets/s").status_code == 404
+
+
+def test_what_the_service_cannot_keep_is_told_by_name(run_import: Import, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", {"problem": "a", "prompt": "?", "metadata": {"text": "x" * 70_000}})
+    assert "\n  'a', metadata: " in refusal(run_import(path, "--problem-set", "s"))
+
+
 def test_long_names_are_cut_as_those_of_results_are(run_import: Import, client: httpx.Client, tmp_path: Path) -> None:
     question = "How many?\n" * 60
     path = written(tmp_path / "a.jsonl", {"question": question, "passed": True})

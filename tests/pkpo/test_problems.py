@@ -221,6 +221,7 @@ def test_two_problems_of_one_name_are_refused(write: Write) -> None:
         (MBPP | {"test_list": [1]}, 'the field "test_list" must be a list of texts, and is [1]'),
         (MBPP | {"text": " "}, 'the field "text" must be text, and is " "'),
         ({"prompt": "p", "answer": [1]}, 'the field "answer" must be text or a number, and is [1]'),
+        ({"prompt": "p", "problem": " "}, 'the field "problem" is blank, and a problem needs a name'),
         ({"prompt": "p", "metadata": 1}, 'the field "metadata" must be an object, and is 1'),
         (ARC | {"train": []}, 'the field "train" must be a list of pairs, and is []'),
     ],
