@@ -88,7 +88,7 @@ def test_reference_code_passes_the_tests_that_arrive(tmp_path: Path) -> None:
 def test_reasoning_gym_knows_its_answers_again() -> None:
     pytest.importorskip("reasoning_gym", reason="NOT TESTED: requirements/install.sh workers was not run")
     with verifiers.verifier("reasoning-gym") as graded:
-        for task in ("chain_sum", "spiral_matrix", "knights_knaves"):
+        for task in ("chain_sum", "knights_knaves", "arc_agi", "rearc"):
             for problem in from_reasoning_gym(task, 2, seed=7).problems:
                 assert verified(graded, problem, f"<answer>{problem.answer}</answer>")
                 assert not verified(graded, problem, "<answer>no idea</answer>")
