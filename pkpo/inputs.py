@@ -225,14 +225,14 @@ def for_each(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np
         raise ValueError(f"{name} of shape {array.shape} does not broadcast to groups of shape {shape}") from error
 
 
-def check_binary(name: str, values: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> None:
+def check_binary(name: str, values: NDArray[np.float64], valid: NDArray[np.bool_] | None, hint: str = "") -> None:
     """ValueError naming the first reward that is neither 0 nor 1."""
     other = (values != 0) & (values != 1)
     if valid is not None:
         other &= valid
     if other.any():
         place = _first(other)
-        raise ValueError(f"{name} needs rewards of 0 and 1; got {values[place]} at index {place}; plugin takes any")
+        raise ValueError(f"{name} needs rewards of 0 and 1; got {values[place]} at index {place}{hint}")
 
 
 def check_sizes(

@@ -20,6 +20,8 @@ from pkpo.inputs import Labels
 Scale = Literal["sum", "mean", "rms"]
 SCALES: tuple[Scale, ...] = ("sum", "mean", "rms")
 
+_FOR_OTHERS = "; plugin takes any"  # rewards that are not binary
+
 
 class Transform(Protocol):
     """A function from rewards, shape (..., n), to credits of the same shape."""
@@ -275,7 +277,7 @@ def transform_and_max_at_k(
     """
     what = asked.named(name, k)
     if what.binary:
-        inputs.check_binary(name, g, None)
+        inputs.check_binary(name, g, None, _FOR_OTHERS)
     ks = [attempts for _, attempts, _ in what.parts]
     best = np.empty((len(g), len(ks)))
 
@@ -329,7 +331,7 @@ def credits_for(
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     values, valid = inputs.rewards(g, mask)
     if what.binary:
-        inputs.check_binary(what.name, values, valid)
+        inputs.check_binary(what.name, values, valid, _FOR_OTHERS)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in a sentence
         if baseline is None:
             credits = _spread(what, values, valid, groups, scale)

@@ -12,6 +12,8 @@ from pkpo.weights import LIFT, order_weights
 
 VarianceMethod = Literal["unbiased", "jackknife", "either"]
 
+_MOST_OVERLAPS = 2**24  # a few arrays of 128 MiB
+
 
 def pass_at_k_variance(n: ArrayLike, p: ArrayLike, k: int) -> NDArray[np.float64]:
     """Variance of pass_at_k, and of fail_at_k, over draws of n completions that pass with a known probability p.
@@ -27,7 +29,8 @@ def pass_at_k_variance(n: ArrayLike, p: ArrayLike, k: int) -> NDArray[np.float64
     Returns:
       Variances in [0, 1/4], in the broadcast shape, with a relative error below 1e-9 (tests: 1e-12 for n <= 1e6).
     Raises:
-      ValueError: n or k as for pass_at_k, or p outside [0, 1].
+      ValueError: n or k as for pass_at_k, p outside [0, 1], or k and n - k both above 2^24, the number
+        of terms that are summed.
 
     Hoeffding (1948), Ann. Math. Statist. 19, Eq. (5.13), with the binary kernel of pass@k.
     """
@@ -38,6 +41,8 @@ def pass_at_k_variance(n: ArrayLike, p: ArrayLike, k: int) -> NDArray[np.float64
         raise ValueError(f"p must be in [0, 1]; got {chances.min() if chances.min() < 0 else chances.max()}")
     if totals.size and k > totals.min():
         raise ValueError(f"k must be at most the smallest n; got k={k}, n={totals.min()}")
+    if totals.size and (overlaps := int(np.minimum(totals - k, k).max())) > _MOST_OVERLAPS:
+        raise ValueError(f"min(k, n - k), how many terms the sum has, must be at most {_MOST_OVERLAPS}; got {overlaps}")
     totals, chances = np.broadcast_arrays(totals, chances if np.ndim(p) else chances[0])
     variances = np.empty(totals.shape)
     for each in np.unique(totals):

@@ -81,11 +81,7 @@ def over_std(credits: Floats, g: Floats) -> Floats:
 
 
 def binary_rewards(name: str, g: ArrayLike, mask: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_] | None]:
+    """As inputs.rewards, and ValueError where one is neither 0 nor 1."""
     values, valid = inputs.rewards(g, mask)
-    wrong = (values != 0) & (values != 1)
-    if valid is not None:
-        wrong &= valid
-    if wrong.any():
-        index = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(f"{name} needs rewards of 0 and 1; got {values[index]} at index {index}")
+    inputs.check_binary(name, values, valid)
     return values, valid

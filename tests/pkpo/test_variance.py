@@ -205,6 +205,7 @@ def test_shapes_are_those_of_the_estimates() -> None:
         (lambda: pass_at_k_variance(8, 1.5, 2), r"p must be in \[0, 1\]; got 1.5"),
         (lambda: pass_at_k_variance(8, -0.5, 2), r"p must be in \[0, 1\]; got -0.5"),
         (lambda: pass_at_k_variance(8, math.nan, 2), "p must be finite"),
+        (lambda: pass_at_k_variance(2**31 - 1, 0.5, 2**30), "must be at most 16777216; got 1073741823"),
         (lambda: pass_at_k_variance([8, 3], 0.5, 4), "k=4, n=3"),
         (lambda: pass_at_k_variance(8, 0.5, 0), "k must be at least 1"),
         (lambda: pass_at_k_variance_estimate([9, 7], [1, 1], 4), r"k=4 needs n >= 8; got n=7 \(jackknife: n >= 5\)"),
