@@ -161,6 +161,8 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 
 def _check_chance(p: float | Fraction) -> None:
+    if not isinstance(p, Fraction):
+        inputs.finite("p", p)
     if not 0 < p < 1:
         raise ValueError(f"p must be in (0, 1), where every outcome has a chance; got {p}")
 

@@ -117,7 +117,7 @@ class Adaptive:
     def k(self, state: State, problem: str | None = None) -> K:
         """k for the step that comes next."""
         check_state(state, "solve_rate")
-        way = min((state["solve_rate"] or 0.0) / self.target, 1.0)
+        way = min(_known(state["solve_rate"]) / self.target, 1.0)
         way = way if self.direction == "up" else 1 - way
         return self.smallest + (self.greatest - self.smallest) * way
 
@@ -166,7 +166,7 @@ class Signal:
             if problem is None:
                 raise ValueError("this schedule has a k for each problem; name the problem")
             known = known.get(problem)
-        return float(signal_k(known or 0.0, self.smallest, self.greatest))
+        return float(signal_k(_known(known), self.smallest, self.greatest))
 
     def after(self, state: State, observed: Observed = None) -> State:
         """The state one step later; observed is the solve rate of this step, or {problem: solve rate}, or None."""
@@ -201,6 +201,10 @@ def _check_range(smallest: float, largest: float, decay: float) -> None:
         raise ValueError(f"smallest must be at most largest; got {smallest} and {largest}")
     if share("decay", decay) == 1:
         raise ValueError("decay must be below 1, or nothing is ever learnt; got 1")
+
+
+def _known(rate: object) -> float:
+    return 0.0 if rate is None else share("a solve rate of the state", rate)
 
 
 def _averaged(previous: float | None, observed: object, decay: float) -> float | None:

@@ -185,7 +185,8 @@ def test_the_reward_ends_at_a_cliff_and_the_score_is_the_slope_of_the_log_densit
             lambda: oracle.bernoulli(np.copy, 4, 0.0),
             r"p must be in \(0, 1\), where every outcome has a chance; got 0.0",
         ),
-        (lambda: oracle.bernoulli(np.copy, 4, math.nan), "p must be in"),
+        (lambda: oracle.bernoulli(np.copy, 4, math.nan), "p must be finite"),
+        (lambda: oracle.bernoulli(np.copy, 4, "0.5"), "p must be a real number; got '0.5'"),  # type: ignore[type-var]
         (lambda: oracle.bernoulli(np.copy, 0, 0.5), "n must be at least 1; got n=0"),
         (lambda: oracle.bernoulli(np.copy, 4, 0.5, of="theta"), "of must be p or logit; got 'theta'"),
         (lambda: oracle.bernoulli(np.copy, 30, 0.5, ordered=True), "n=30 completions of 2 categories are 1073741824"),

@@ -277,6 +277,19 @@ def test_a_state_or_a_measurement_of_another_schedule_is_refused(
         from_spec(spec).after(state, observed)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedule": "adaptive", "smallest": 1, "largest": 8, "target": 0.5, "direction": "up"},
+        {"schedule": "signal", "smallest": 1, "largest": 8},
+    ],
+)
+@pytest.mark.parametrize("rate", [7, -0.1, "0.5"])
+def test_a_state_with_no_solve_rate_in_it_is_refused(spec: Any, rate: Any) -> None:
+    with pytest.raises(ValueError, match="a solve rate of the state must be"):
+        from_spec(spec).k({"step": 1, "solve_rate": rate})
+
+
 @pytest.mark.parametrize("k", [0.5, math.nan, -3, {8: math.inf}, {}])
 def test_what_is_no_k_is_no_mixture(k: Any) -> None:
     with pytest.raises(ValueError, match=r"k must|the weight of k=8 must"):
