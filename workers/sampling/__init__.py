@@ -1,0 +1,31 @@
+"""Completions of a model, drawn by one of three engines; without tables and jobs."""
+
+from workers.sampling.engine import (
+    Engine,
+    Request,
+    Sample,
+    SamplingFailed,
+    SamplingRefused,
+    SamplingSettings,
+    by_problem,
+    completion_seed,
+)
+from workers.sampling.models import Model, ModelRefused, allowed_roots, resolved_model
+from workers.sampling.registry import offered_engines, sampling_engine
+
+__all__ = [
+    "Engine",
+    "Model",
+    "ModelRefused",
+    "Request",
+    "Sample",
+    "SamplingFailed",
+    "SamplingRefused",
+    "SamplingSettings",
+    "allowed_roots",
+    "by_problem",
+    "completion_seed",
+    "offered_engines",
+    "resolved_model",
+    "sampling_engine",
+]

@@ -1,0 +1,137 @@
+"""What every sampling engine takes and gives."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SEED_BITS: Final = 53  # what JSON carries whole through readers that know only doubles, and every engine takes
+COLDEST: Final = 0.01  # vLLM raises a temperature between 0 and this one, with a line in its log only
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class SamplingRefused(ValueError):
+    """What was asked cannot be sampled; the message names the problem or the setting."""
+
+
+class SamplingFailed(RuntimeError):
+    """The engine could not go on; the message names the cause. What it gave before stays good."""
+
+
+class Options(BaseModel):
+    """Options of an engine: validated, complete, and none that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class SamplingSettings(Options):
+    """How completions are drawn; the same words for every engine."""
+
+    temperature: float = Field(default=1.0, ge=0, le=100, description="0 takes the likeliest token")
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1, description="Draw among so many tokens; all of them by default")
+    max_tokens: int = Field(default=1024, ge=1, le=2**20)
+    # JSON has no tuples: a strict model would want one ready-made.
+    stop: Annotated[tuple[Stop, ...], Field(strict=False, max_length=64)] = ()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    n: int = Field(default=1, ge=1, le=2**20, description="Completions per problem, the same for all")
+    prompt: Literal["raw", "chat"] = Field(default="raw", description="As it stands, or by the model's chat template")
+
+    @field_validator("temperature")
+    @classmethod
+    def _is_what_it_says(cls, temperature: float) -> float:
+        if 0 < temperature < COLDEST:
+            raise ValueError(f"{temperature} is drawn as {COLDEST} by vLLM; give 0, or {COLDEST} and more")
+        return temperature
+
+
+def completion_seed(evaluation: UUID, sampling_seed: int, problem: str, sample_index: int) -> int:
+    """The seed of one completion, in [0, 2^53).
+
+    The first 53 bits of SHA-256 over the JSON array `["pkpo-seed-1","<evaluation>",<sampling seed>,"<problem>",<sample
+    index>]`, without spaces, other than ASCII escaped, the UUID in lower case. No job is in it: whichever job draws a
+    completion, and however often, it draws with the same seed.
+    """
+    key = ["pkpo-seed-1", str(evaluation), sampling_seed, problem, sample_index]
+    digest = hashlib.sha256(json.dumps(key, separators=(",", ":")).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to draw."""
+
+    problem: str
+    prompt: str
+    sample_index: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion that was drawn.
+
+    Attributes:
+      text: without special tokens, and ended before the stop string that ended it.
+      finish_reason: `stop` (end of sequence or a stop string), `length` (max_tokens), or what a server says.
+      completion_tokens: all that were generated, the end of sequence and those of a stop string among them.
+      logprob: the sum over these tokens, in nats, under the model's own distribution: the softmax of its logits before
+        temperature, top-k and top-p, as vLLM's `raw_logprobs`. None, like the counts, where a server does not say.
+    """
+
+    problem: str
+    sample_index: int
+    seed: int
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    logprob: float | None
+
+
+class Engine(ABC):
+    """A model that is loaded, or a server that is asked. It stays good for any number of calls, one at a time."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Options]]
+    model_sha256: str | None = None  # of the files that were loaded; None where a server has them
+
+    @abstractmethod
+    def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:
+        """The completions, each as soon as it is there, in any order.
+
+        `n` and `seed` of the settings are not read here: `requests` holds every completion with its own seed.
+
+        Raises:
+          SamplingRefused: a request that cannot be sampled, such as a prompt that is too long.
+          SamplingFailed: the engine cannot go on.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing but memory
+        """Let go of what the engine holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def by_problem(prompts: Mapping[str, str], evaluation: UUID, settings: SamplingSettings) -> Iterator[Request]:
+    """Every completion of an evaluation: n for each problem, `prompts` by problem."""
+    for problem, prompt in prompts.items():
+        for index in range(settings.n):
+            yield Request(problem, prompt, index, completion_seed(evaluation, settings.seed, problem, index))
+
+
+def wrong_options(error: Any) -> str:
+    """What a ValidationError says, in one line: each option, and what is wrong with it."""
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'options'}: {one['msg']}" for one in error.errors())

@@ -1,0 +1,120 @@
+"""Sampling with vLLM in this process."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from workers.sampling.engine import Engine, Options, Request, Sample, SamplingFailed, SamplingSettings
+from workers.sampling.models import Model, not_loaded
+from workers.sampling.prompts import prompt_tokens
+
+IN_FLIGHT: Final = 2048  # more than vLLM runs at once, so that it never waits for us
+
+
+class VllmOptions(Options):
+    """What is passed to `vllm.LLM`, each under vLLM's name; None is vLLM's own default.
+
+    A list of what is safe rather than of what is not: others of vLLM's load code, or models that were not checked.
+    """
+
+    tensor_parallel_size: int | None = Field(default=None, ge=1)
+    pipeline_parallel_size: int | None = Field(default=None, ge=1)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
+    quantization: str | None = Field(default=None, pattern=r"^[a-z0-9_-]{1,50}$")
+    kv_cache_dtype: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,50}$")
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    cpu_offload_gb: float | None = Field(default=None, ge=0)
+    max_model_len: int | None = Field(default=None, ge=1)
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    max_num_batched_tokens: int | None = Field(default=None, ge=1)
+    block_size: int | None = Field(default=None, ge=1)
+    enforce_eager: bool | None = None
+    enable_prefix_caching: bool | None = None
+    disable_custom_all_reduce: bool | None = None
+
+
+class VllmEngine(Engine):
+    """A model in this process, by vLLM, one of its requests a completion.
+
+    A seed need not repeat a text under another batch: vLLM's sums are taken in the order that the batch makes.
+    """
+
+    name = "vllm"
+    Options: ClassVar[type[Options]] = VllmOptions
+
+    def __init__(self, model: Model, options: VllmOptions) -> None:
+        import vllm  # gigabytes, and seconds to import
+
+        self.model_sha256 = model.sha256
+        self._vllm: Any = vllm
+        try:
+            self._llm: Any = vllm.LLM(
+                model=str(model.folder),
+                load_format="safetensors",
+                trust_remote_code=False,
+                disable_log_stats=True,
+                seed=0,
+                **options.model_dump(exclude_none=True),
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise not_loaded(model, "vLLM", error) from error
+        self._tokenizer = self._llm.get_tokenizer()
+        self._context = int(self._llm.model_config.max_model_len)
+
+    def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:
+        """The completions as they end, shortest first; see `Engine.sample`. Requests are read as there is room."""
+        waiting, engine = iter(requests), self._llm.llm_engine
+        running: dict[str, Request] = {}
+        try:
+            while True:
+                for request in islice(waiting, IN_FLIGHT - len(running)):
+                    running[self._enqueue(request, settings)] = request
+                if not running:
+                    return
+                for output in self._step():
+                    if output.finished:
+                        yield sample_of(output, running.pop(output.request_id))
+        finally:
+            engine.abort_request(list(running))  # whoever stops reading leaves nothing behind that computes
+
+    def _enqueue(self, request: Request, settings: SamplingSettings) -> str:
+        ids = prompt_tokens(self._tokenizer, request, settings, self._context)
+        params = self._vllm.SamplingParams(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k or 0,  # 0: all
+            max_tokens=settings.max_tokens,
+            stop=list(settings.stop),
+            seed=request.seed,
+            logprobs=0,  # of the token drawn only
+        )
+        prompt = self._vllm.TokensPrompt(prompt_token_ids=ids)
+        [name] = self._llm.enqueue([prompt], [params], use_tqdm=False)
+        return str(name)
+
+    def _step(self) -> list[Any]:
+        try:
+            return list(self._llm.llm_engine.step())
+        except RuntimeError as error:  # vLLM's EngineDeadError among them
+            raise SamplingFailed(f"vLLM stopped: {error}") from error
+
+    def close(self) -> None:
+        """End vLLM's engine, and with it its processes."""
+        self._llm.llm_engine.engine_core.shutdown()
+
+
+def sample_of(output: Any, request: Request) -> Sample:
+    """A finished `vllm.RequestOutput` as a sample."""
+    [completion] = output.outputs
+    return Sample(
+        request.problem,
+        request.sample_index,
+        request.seed,
+        text=completion.text,
+        finish_reason=completion.finish_reason,
+        prompt_tokens=len(output.prompt_token_ids),
+        completion_tokens=len(completion.token_ids),
+        logprob=float(completion.cumulative_logprob),
+    )
