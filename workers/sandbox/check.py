@@ -14,7 +14,7 @@ from workers.sandbox.program import Limits, Program, Status
 from workers.sandbox.slot import BACKEND
 
 # Ends like the other statuses, but within the patience of a start.
-QUICK = Limits(seconds=2.0, memory_bytes=128 << 20)
+QUICK = Limits(seconds=3.0, memory_bytes=128 << 20)
 REFUSED = """
 def refused(action):
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.workers.sandbox.conftest import LIMITS
 from tests.workers.sandbox.hostile import BOMBS
-from workers.sandbox import Program, Sandboxes, memory
+from workers.sandbox import Program, Sandboxes, memory, slot
 
 TWO_TAKERS = """
 import os, sys
@@ -43,6 +43,19 @@ def test_memory_is_bounded_without_a_cgroup(
         verdict = without.grade(Program(BOMBS[name], "assert answer(3) == 9"))
         assert verdict.status == "oom", verdict
         assert without.grade(Program("def answer(x): return 9", "assert answer(3) == 9")).passed
+
+
+def test_a_program_whose_children_the_kernel_killed_does_not_pass(
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sandboxes._slots[0]._cgroups["completion"] is None:
+        pytest.skip("this worker may make no memory cgroup")
+    monkeypatch.setattr(slot, "LOOK_SECONDS", 60.0)  # so that the kernel is the first to notice
+    children = (
+        "    for _ in range(8):\n        if os.fork() == 0: taken = b'x' * (100 << 20); time.sleep(1); os._exit(0)\n"
+    )
+    source = f"import os, time\ndef f():\n{children}    time.sleep(1.5)\n    return 1"
+    assert sandboxes.grade(Program(source, "assert f() == 1")).status == "oom"
 
 
 def test_a_cgroup_of_version_2_gets_both_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
