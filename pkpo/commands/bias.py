@@ -19,9 +19,9 @@ changes with p weighs problems by how hard they are: the method climbs something
 EPILOG = """\
 methods:
   the transforms of pkpo (s, sloo, sloo_minus_one, centered, plugin, ...), unbiased wherever they are defined, and the
-  baselines of pkpo.baselines. Those that claim pass@1 or pass@n have no k of their own and are compared with that;
-  maxrl is compared with the sum over j = 1..n of pass@j / j. Each is taken at scale "sum": a method that is published
-  for a loss that averages over the group carries 1/n.
+  baselines of pkpo.baselines; mixed(0.25), or with another lam, where it is asked for. Those that claim pass@1 or
+  pass@n have no k of their own and are compared with that; maxrl is compared with the sum over j = 1..n of pass@j / j.
+  Each is taken at scale "sum": a method that is published for a loss that averages over the group carries 1/n.
 
 where there is no number, the method is not defined (k > n, or n no multiple of k), or the gradient is so small that
 credits in float64 cannot show its factor: --json and --csv say which.
@@ -66,8 +66,9 @@ def run_bias(arguments: argparse.Namespace) -> int:
 
     names = bias_table.METHODS if arguments.methods is None else arguments.methods
     for name in names:
-        if name not in bias_table.METHODS:
-            raise CommandError(f"method must be one of {', '.join(bias_table.METHODS)}; got {name!r}", status=2)
+        if not bias_table.is_method(name):
+            known = f"{', '.join(bias_table.METHODS)}, or mixed(lam) as mixed(0.25)"
+            raise CommandError(f"method must be one of {known}; got {name!r}", status=2)
     factors = list(bias_table.factors(names, arguments.n, arguments.k, arguments.p))
     print(bias_table.WRITERS[arguments.output](factors))
     return 0

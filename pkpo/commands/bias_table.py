@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pkpo import oracle
+from pkpo.asked import named
 from pkpo.baselines import BASELINES, baseline
 from pkpo.transforms import TRANSFORMS, transform
 
@@ -33,6 +34,16 @@ class Factor:
     why: str | None = None
 
 
+def is_method(name: str) -> bool:
+    """Whether it is one of METHODS, or mixed with its lam, as "mixed(0.25)"."""
+    if name in METHODS:
+        return True
+    try:
+        return named(name, 1).name == "mixed"
+    except ValueError:
+        return False
+
+
 def factors(methods: Iterable[str], ns: Sequence[int], ks: Sequence[int], ps: Sequence[float]) -> Iterator[Factor]:
     """The factor of each method at each n, k and p; at one k only where the method has no other."""
     for method in methods:
@@ -49,12 +60,12 @@ def _factor(method: str, claims: str, n: int, k: int | None, p: float) -> Factor
     at = partial(Factor, method, claims, n, k, p)
     true = sum((1 - p) ** j for j in range(n)) if k is None else oracle.pass_at_k_gradient(k, p)
     credits: Callable[[Any], Any]
-    if method in TRANSFORMS:
-        assert k is not None
-        credits, ordered = partial(transform, method, k=k), False
-    else:
+    if method in BASELINES:
         credits = partial(baseline, method, k=k if claims == "pass@k" else None)
         ordered = BASELINES[method].ordered
+    else:
+        assert k is not None
+        credits, ordered = partial(transform, method, k=k), False
     try:
         mean = oracle.bernoulli(credits, n, p, ordered=ordered).mean
     except ValueError as error:

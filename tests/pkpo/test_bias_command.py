@@ -72,6 +72,12 @@ def test_the_table_aligns_and_the_others_are_read_back(capsys: pytest.CaptureFix
     assert "needs at least 9 rewards per group; got n=8" in rows[-1]["why"]
 
 
+def test_mixed_is_asked_for_by_its_lam(capsys: pytest.CaptureFixture[str]) -> None:
+    found = factors(capsys, "--methods", "mixed(0.25)", "--n", "8", "--k", "2,8", "--p", "0.3")
+    assert [row["factor"] for row in found] == [pytest.approx(1, rel=1e-12), None]
+    assert "mixed at k=8 needs at least 9 rewards per group" in str(found[1]["why"])
+
+
 def test_a_gradient_that_float64_cannot_resolve_has_no_factor(capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = factors(capsys, "--methods", "s", "--n", "64", "--k", "64", "--p", "0.9")
     assert found["factor"] is None
@@ -87,6 +93,7 @@ def test_a_gradient_that_float64_cannot_resolve_has_no_factor(capsys: pytest.Cap
         ("--p", "nan", "'nan' is not between 0 and 1"),
         ("--p", "half", "'half' is not between 0 and 1"),
         ("--methods", "ppo", "method must be one of s, sloo, "),
+        ("--methods", "mixed(x)", "or mixed(lam) as mixed(0.25); got 'mixed(x)'"),
     ],
 )
 def test_a_mistake_is_named(capsys: pytest.CaptureFixture[str], option: str, value: str, sentence: str) -> None:
