@@ -100,15 +100,17 @@ class Slot:
             self.close()
             raise ValueError(f"a program is too large to grade: {refused}") from None
         except (Ended, TimeoutError):
+            status: Status = "oom" if run.short else "infrastructure_error"
             self.close()
-            return run.verdict(run.killed or "infrastructure_error", "a sandbox ended")
+            return run.verdict(run.killed or status, "a sandbox ended")
 
 
 class _Run:
     """One completion on its way through two sandboxes."""
 
     def __init__(self, boxes: dict[Side, Box], cgroups: dict[Side, Cgroup | None], limits: Limits) -> None:
-        self.boxes, self.cgroups, self.limits = boxes, cgroups, limits
+        self.boxes, self.limits = boxes, limits
+        self._killed_before = [(cgroup, cgroup.out_of_memory()) for cgroup in cgroups.values() if cgroup]
         self.began = time.monotonic()
         self.output = bytearray()
         self.told = bytearray()
@@ -116,7 +118,6 @@ class _Run:
         self.nonce = secrets.token_hex(16)
 
     def grade(self, program: Program) -> Verdict:
-        before = {side: cgroup.out_of_memory() for side, cgroup in self.cgroups.items() if cgroup}
         with contextlib.ExitStack() as ends:
             printed, verdict = self._launch(program, ends)
             self._watch(printed, verdict)
@@ -126,12 +127,12 @@ class _Run:
         for box in self.boxes.values():
             box.kill()
         exits = {side: box.ended() for side, box in self.boxes.items()}
-        short = {side for side, count in before.items() if self._killed_for_memory(side) > count}
-        return self._judged(found, exits, short)
+        return self._judged(found, exits)
 
-    def _killed_for_memory(self, side: Side) -> int:
-        cgroup = self.cgroups[side]
-        return cgroup.out_of_memory() if cgroup else 0
+    @property
+    def short(self) -> bool:
+        """Whether the kernel has killed a process of either side for memory since this run began."""
+        return any(cgroup.out_of_memory() > count for cgroup, count in self._killed_before)
 
     def _launch(self, program: Program, ends: contextlib.ExitStack) -> tuple[int, int]:
         """Starts both programs; the descriptors at which the completion's output and the verdict come out."""
@@ -189,11 +190,11 @@ class _Run:
         elif len(self.output) > self.limits.output_bytes:
             self.killed = "output_limit"
 
-    def _judged(self, found: dict[str, Any] | None, exits: dict[Side, int], short: set[Side]) -> Verdict:
+    def _judged(self, found: dict[str, Any] | None, exits: dict[Side, int]) -> Verdict:
         if self.killed:
             return self.verdict(self.killed, PASSED_BOUNDS[self.killed])
         # Also where it seems to have passed: a program whose children the kernel killed was over its memory.
-        if short:
+        if self.short:
             return self.verdict("oom", PASSED_BOUNDS["oom"])
         if found is None:
             return self.verdict(

@@ -1,7 +1,10 @@
 """The bound on memory, with a cgroup of either version and without."""
 
+import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from tests.workers.sandbox.conftest import LIMITS
 from tests.workers.sandbox.hostile import BOMBS
 from workers.sandbox import Program, Sandboxes, memory, slot
+from workers.sandbox.slot import Slot
 
 TWO_TAKERS = """
 import os, sys
@@ -45,17 +49,45 @@ def test_memory_is_bounded_without_a_cgroup(
         assert without.grade(Program("def answer(x): return 9", "assert answer(3) == 9")).passed
 
 
-def test_a_program_whose_children_the_kernel_killed_does_not_pass(
-    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+TAKE_TOO_MUCH = """
+import os, time
+def f():
+    for _ in range(8):
+        if os.fork() == 0:
+            taken = b"x" * (100 << 20)
+            time.sleep(9)
+    time.sleep(1.5)
+    return 1
+"""
+
+
+@pytest.fixture
+def bounded_by_the_kernel(sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> Slot:
+    """A slot whose memory only the kernel looks at."""
+    monkeypatch.setattr(slot, "LOOK_SECONDS", 60.0)
+    sandboxes.grade(Program("def f(): return 1", "assert f() == 1"))
     if sandboxes._slots[0]._cgroups["completion"] is None:
         pytest.skip("this worker may make no memory cgroup")
-    monkeypatch.setattr(slot, "LOOK_SECONDS", 60.0)  # so that the kernel is the first to notice
-    children = (
-        "    for _ in range(8):\n        if os.fork() == 0: taken = b'x' * (100 << 20); time.sleep(1); os._exit(0)\n"
-    )
-    source = f"import os, time\ndef f():\n{children}    time.sleep(1.5)\n    return 1"
-    assert sandboxes.grade(Program(source, "assert f() == 1")).status == "oom"
+    return sandboxes._slots[0]
+
+
+def test_a_program_whose_children_the_kernel_killed_does_not_pass(bounded_by_the_kernel: Slot) -> None:
+    assert bounded_by_the_kernel.grade(Program(TAKE_TOO_MUCH, "assert f() == 1")).status == "oom"
+
+
+def test_a_sandbox_lost_for_memory_is_the_completions_doing(bounded_by_the_kernel: Slot) -> None:
+    cgroup = bounded_by_the_kernel._cgroups["completion"]
+    zygote = bounded_by_the_kernel._boxes["completion"].pid
+    assert cgroup
+    before, seen = cgroup.out_of_memory(), []
+    program = Program(TAKE_TOO_MUCH, "assert f() == 1")
+    thread = threading.Thread(target=lambda: seen.append(bounded_by_the_kernel.grade(program).status))
+    thread.start()
+    while cgroup.out_of_memory() == before and thread.is_alive():
+        time.sleep(0.02)
+    os.kill(zygote, 9)
+    thread.join()
+    assert seen == ["oom"]
 
 
 def test_a_cgroup_of_version_2_gets_both_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
