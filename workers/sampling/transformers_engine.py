@@ -34,10 +34,10 @@ class TransformersEngine(Engine):
     def __init__(self, model: Model, options: TransformersOptions) -> None:
         self.model_sha256 = model.sha256
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(model.folder, **LOADING)
             self._model = transformers.AutoModelForCausalLM.from_pretrained(
                 model.folder, use_safetensors=True, dtype=options.dtype, **LOADING
             ).to(options.device)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(model.folder, **LOADING)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded(model, "transformers", error) from error
         self._model.eval()

@@ -1,7 +1,7 @@
 """Sampling with vLLM in this process."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -38,6 +38,7 @@ class VllmOptions(Options):
 class VllmEngine(Engine):
     """A model in this process, by vLLM, one of its requests a completion.
 
+    The engine inside `vllm.LLM` is stepped here, as `LLM.generate` does, which gives nothing before its last request ends.
     A seed need not repeat a text under another batch: vLLM's sums are taken in the order that the batch makes.
     """
 
@@ -49,6 +50,7 @@ class VllmEngine(Engine):
 
         self.model_sha256 = model.sha256
         self._vllm: Any = vllm
+        self._names = map(str, count())  # of requests, never twice
         try:
             self._llm: Any = vllm.LLM(
                 model=str(model.folder),
@@ -64,7 +66,7 @@ class VllmEngine(Engine):
         self._context = int(self._llm.model_config.max_model_len)
 
     def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:
-        """The completions as they end, shortest first; see `Engine.sample`. Requests are read as there is room."""
+        """The completions as they end; see `Engine.sample`. Requests are read as there is room."""
         waiting, engine = iter(requests), self._llm.llm_engine
         running: dict[str, Request] = {}
         try:
@@ -89,10 +91,12 @@ class VllmEngine(Engine):
             stop=list(settings.stop),
             seed=request.seed,
             logprobs=0,  # of the token drawn only
+            output_kind=self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
         )
         prompt = self._vllm.TokensPrompt(prompt_token_ids=ids)
-        [name] = self._llm.enqueue([prompt], [params], use_tqdm=False)
-        return str(name)
+        name = next(self._names)
+        self._llm.llm_engine.add_request(name, prompt, params)
+        return name
 
     def _step(self) -> list[Any]:
         try:
