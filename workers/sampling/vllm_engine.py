@@ -38,7 +38,7 @@ class VllmOptions(Options):
 class VllmEngine(Engine):
     """A model in this process, by vLLM, one of its requests a completion.
 
-    The engine inside `vllm.LLM` is stepped here, as `LLM.generate` does, which gives nothing before its last request ends.
+    The engine inside `vllm.LLM` is stepped here: `LLM.generate` does so too, but gives nothing before all have ended.
     A seed need not repeat a text under another batch: vLLM's sums are taken in the order that the batch makes.
     """
 
@@ -47,9 +47,11 @@ class VllmEngine(Engine):
 
     def __init__(self, model: Model, options: VllmOptions) -> None:
         import vllm  # gigabytes, and seconds to import
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         self.model_sha256 = model.sha256
         self._vllm: Any = vllm
+        self._dead: type[Exception] = EngineDeadError
         self._names = map(str, count())  # of requests, never twice
         try:
             self._llm: Any = vllm.LLM(
@@ -101,7 +103,7 @@ class VllmEngine(Engine):
     def _step(self) -> list[Any]:
         try:
             return list(self._llm.llm_engine.step())
-        except RuntimeError as error:  # vLLM's EngineDeadError among them
+        except (self._dead, RuntimeError) as error:
             raise SamplingFailed(f"vLLM stopped: {error}") from error
 
     def close(self) -> None:

@@ -258,7 +258,7 @@ def test_the_key_goes_to_its_own_server_only(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_waiting_times() -> None:
     def asks(value: str) -> float | None:
-        return retry_after(httpx.Response(429, headers={"Retry-After": value.encode()}))
+        return retry_after(httpx.Response(429, headers={b"Retry-After": value.encode()}))
 
     assert asks("7") == 7
     assert asks(formatdate(time() + 30, usegmt=True)) == pytest.approx(30, abs=2)
