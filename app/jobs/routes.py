@@ -141,4 +141,4 @@ def retry_job(job_id: UUID, caller: Submitter, session: SessionDep) -> JobRespon
 @router.get("/workers", summary="Workers", responses=answers(examples.WORKERS))
 def list_workers(query: Annotated[PageQuery, Query()], caller: Reader, session: SessionDep) -> WorkersResponse:
     """The processes that take jobs, and what they can do: `python -m workers --help`."""
-    return stored.list_workers(session, query)
+    return stored.list_workers(session, caller.project_id, query)

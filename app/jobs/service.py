@@ -109,6 +109,9 @@ def cancel(session: Session, project_id: int, job_id: UUID) -> Job:
             _end(session, job, "cancelled")
         case "running":
             job.cancel_requested_at = job.cancel_requested_at or func.now()
+            overdue = select(Job).where(Job.id == job.id, Job.leased_until < func.now())
+            if session.scalar(overdue.with_for_update(skip_locked=True)) is not None:
+                _end(session, job, "cancelled")  # whoever ran it is gone, and perhaps nobody else is there
         case "succeeded" | "failed" | "dead":
             raise JobOver(job.state)
     return job

@@ -46,13 +46,13 @@ def list_jobs(session: Session, project_id: int, query: JobsQuery) -> JobsRespon
     return JobsResponse(jobs=_described(session, listed.items), next_cursor=listed.next_cursor)
 
 
-def list_workers(session: Session, query: PageQuery) -> WorkersResponse:
-    """The workers there are and were, the newest first."""
+def list_workers(session: Session, project_id: int, query: PageQuery) -> WorkersResponse:
+    """The workers there are and were, the newest first, with those of their jobs that are the project's."""
     wanted = select(Worker, _lives()).order_by(Worker.id.desc()).limit(query.limit + 1)
     if query.cursor is not None:
         wanted = wanted.where(Worker.id < _id_of(query.cursor))
     listed = page(session.execute(wanted).all(), query.limit, lambda last: (last[0].id,))
-    jobs = _running(session, [worker.id for worker, _ in listed.items])
+    jobs = _running(session, project_id, [worker.id for worker, _ in listed.items])
     workers = [
         WorkerResponse(
             id=worker.uuid,
@@ -71,9 +71,10 @@ def list_workers(session: Session, query: PageQuery) -> WorkersResponse:
     return WorkersResponse(workers=workers, next_cursor=listed.next_cursor)
 
 
-def _running(session: Session, worker_ids: Sequence[int]) -> dict[int, list[UUID]]:
+def _running(session: Session, project_id: int, worker_ids: Sequence[int]) -> dict[int, list[UUID]]:
     found: defaultdict[int, list[UUID]] = defaultdict(list)
-    wanted = select(Job.worker_id, Job.uuid).where(Job.worker_id.in_(worker_ids), Job.state == "running")
+    at_work = select(Job.worker_id, Job.uuid).filter_by(project_id=project_id, state="running")
+    wanted = at_work.where(Job.worker_id.in_(worker_ids))
     for worker_id, uuid in session.execute(wanted.order_by(Job.id)):
         found[cast(int, worker_id)].append(uuid)
     return found

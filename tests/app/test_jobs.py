@@ -159,6 +159,26 @@ def test_a_running_job_is_asked_to_stop(client: httpx.Client, session: Session) 
     assert session.scalar(select(Job.cancel_requested_at)) is not None
 
 
+def test_a_running_job_whose_worker_is_gone_is_cancelled_at_once(client: httpx.Client, session: Session) -> None:
+    job = submitted(client)
+    gone = text("UPDATE jobs SET state = 'running', attempt = 1, leased_until = now() - interval '1 second'")
+    session.execute(gone)
+    session.commit()
+    assert client.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+
+
+def test_a_worker_shows_the_jobs_that_it_is_at(client: httpx.Client, session: Session) -> None:
+    job = submitted(client)
+    worker = service.register(session, "gpu-01", 4711, ["cpu"], ["import"])
+    id_ = session.scalars(select(Job.id)).one()
+    assert service.claim(session, id_, worker, lease=30) is not None
+    assert service.claim(session, id_, worker, lease=30) is None, "it is taken"
+    session.commit()
+    assert client.get("/v1/workers").json()["workers"][0]["jobs"] == [job["id"]]
+    shown = client.get(f"/v1/jobs/{job['id']}").json()
+    assert (shown["state"], shown["attempt"]) == ("running", 1)
+
+
 @pytest.mark.parametrize("state", ["failed", "dead", "cancelled"])
 def test_what_came_to_nothing_is_queued_again_with_all_attempts(
     client: httpx.Client, session: Session, state: str

@@ -49,7 +49,7 @@ def run(work: Work) -> None:
             # It does not take no for an answer.
             with open(os.environ["CHAOS_REFUSED"], "ab") as refused:
                 refused.write(b".")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _writer(work: Work) -> Callable[[int], None]:

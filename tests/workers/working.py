@@ -14,7 +14,7 @@ import httpx
 
 from tests.app.processes import CHECKOUT, children, eventually
 
-LEASE = 1.5  # seconds
+LEASE = 2.5  # seconds: a busy machine may keep a heartbeat waiting
 PROGRAM = """
 import logging, sys
 from workers.main import Plan, work
