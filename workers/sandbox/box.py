@@ -39,8 +39,13 @@ class Box:
             seccomp = compiled_filter()
         except (ImportError, RuntimeError, OSError) as error:
             raise NotOffered(f"grading code needs libseccomp: {error}. {bubblewrap.HOW_TO_GET_IT}") from error
-        command = bubblewrap.command(uid)
         control, inner = socket.socketpair()
+        try:
+            command = bubblewrap.command(uid, inner.fileno())
+        except NotOffered:
+            control.close()
+            inner.close()
+            raise
         with inner, open(os.devnull, "r+b") as nothing:
             self._told, tell = os.pipe()
             self._errors, errors = os.pipe()
@@ -131,5 +136,4 @@ def _spawn(command: list[str], control: int, told: int, nothing: int, errors: in
     later.
     """
     arguments = [command[0], "--info-fd", str(told), *command[1:]]
-    arguments.append(str(control))
     return subprocess.Popen(arguments, stdin=nothing, stdout=nothing, stderr=errors, env={}, pass_fds=(control, told))

@@ -12,6 +12,7 @@ from pathlib import Path
 INSIDE = Path(__file__).parent / "inside"
 SOURCES = "/sandbox"
 CAP_SYS_ADMIN = 21
+CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 HOW_TO_GET_IT = "On Debian: apt-get install bubblewrap libseccomp2"
 
 
@@ -55,9 +56,8 @@ def _compiled() -> str:
     return str(INSIDE)
 
 
-def command(uid: int) -> list[str]:
-    """The command line of a sandbox whose first process is the zygote; the number of its control socket is still to
-    be added.
+def command(uid: int, control: int) -> list[str]:
+    """The command line of a sandbox whose first process is the zygote, with its control socket as that descriptor.
 
     It keeps the capabilities to make namespaces, to change its user and to end what has changed it; what it starts
     has none.
@@ -67,18 +67,7 @@ def command(uid: int) -> list[str]:
         program(),
         *("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", *identity),
         *("--new-session", "--as-pid-1", "--hostname", "sandbox"),
-        *(
-            "--cap-drop",
-            "ALL",
-            "--cap-add",
-            "CAP_SYS_ADMIN",
-            "--cap-add",
-            "CAP_SETUID",
-            "--cap-add",
-            "CAP_SETGID",
-            "--cap-add",
-            "CAP_KILL",
-        ),
+        *("--cap-drop", "ALL", *(part for name in CAPABILITIES for part in ("--cap-add", name))),
         *_files(),
         *_readable(_compiled(), f"{SOURCES}/workers/sandbox/inside"),
         *("--dir", "/tmp"),  # noqa: S108 - each program gets an empty one over it
@@ -89,7 +78,8 @@ def command(uid: int) -> list[str]:
         *("--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp", "--setenv", "LANG", "C.UTF-8"),  # noqa: S108
         *("--setenv", "OMP_NUM_THREADS", "1", "--setenv", "OPENBLAS_NUM_THREADS", "1"),
         *(os.path.realpath(sys._base_executable), "-S", "-s", "-P", "-B"),  # type: ignore[attr-defined]
-        *("-m", "workers.sandbox.inside"),
+        # Not -m, which imports for longer than Python takes to start.
+        *("-c", f"from workers.sandbox.inside.zygote import main; main({control})"),
     ]
 
 

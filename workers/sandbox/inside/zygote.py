@@ -22,8 +22,10 @@ MOST_FILES = 64
 SCRATCH = "/tmp"  # noqa: S108 - an empty one for each program
 
 
-def main() -> None:
-    """Serves until the worker closes the control socket."""
+def main(descriptor: int) -> None:
+    """Serves until the worker closes the control socket, which comes as this descriptor."""
+    os.dup2(descriptor, CONTROL)
+    os.closerange(CONTROL + 1, MOST_FILES)
     os.umask(0o077)
     control = SocketType(fileno=CONTROL)
     setup = receive(CONTROL)
