@@ -58,6 +58,8 @@ class AdvantageEstimator:
         Raises:
           ValueError: a setting that is missing, unknown or out of range; rewards that are infinite.
         """
+        if len(token_level_rewards) == 0:
+            raise ValueError("token_level_rewards must hold at least one response; got none")
         scores = token_level_rewards.detach().cpu().double().sum(dim=-1).numpy()
         rewards, places, names = _grouped(scores, index)
         credits = self._plan(config, rewards.shape[1]).train(rewards, names)

@@ -81,6 +81,12 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
                 "pkpo maximises one reward: multi_objective_aggregation must be sum_then_normalize; "
                 f"got {self.multi_objective_aggregation}"
             )
+        if self.plan.scale == "rms" and self.args.steps_per_generation < self.args.gradient_accumulation_steps:
+            raise ValueError(
+                "credit_scale='rms' needs all completions of a step at once: steps_per_generation must be at least "
+                f"gradient_accumulation_steps={self.args.gradient_accumulation_steps}; "
+                f"got {self.args.steps_per_generation}"
+            )
         if self.loss_type != "dr_grpo":
             warnings.warn(
                 f"loss_type={self.loss_type!r} weighs completions by their lengths; "

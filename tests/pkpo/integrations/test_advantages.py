@@ -94,3 +94,8 @@ def test_a_training_without_settings_says_what_is_missing() -> None:
     for config in (None, {}, {"pkpo": None}):
         with pytest.raises(ValueError, match="pkpo needs its k"):
             AdvantageEstimator()(rewards(), MASK, INDEX, config=config)
+
+
+def test_a_batch_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one response; got none"):
+        AdvantageEstimator({"k": 2})(rewards()[:0], MASK[:0], INDEX[:0])

@@ -155,6 +155,11 @@ def test_an_evaluation_logs_its_own_pass_at_k(tmp_path: Path) -> None:
         ({"k": 4, "credit_scale": "max"}, {}, "credit_scale must be one of sum, mean, rms; got 'max'"),
         ({"k": 4, "short": "drop"}, {}, "short must be zero or error; got 'drop'"),
         ({"k": 4, "k_eval": [1, 16]}, {}, "k_eval must be at most the completions of a group, 8; got 16"),
+        (
+            {"k": 4, "credit_scale": "rms"},
+            {"gradient_accumulation_steps": 4, "steps_per_generation": 2},
+            "steps_per_generation must be at least gradient_accumulation_steps=4; got 2",
+        ),
         ({"k": 4}, {"multi_objective_aggregation": "normalize_then_sum"}, "must be sum_then_normalize"),
     ],
 )
