@@ -52,6 +52,8 @@ class Cgroup:
     def make(cls, name: str, memory_bytes: int, processes: int) -> "Cgroup | None":
         """A new one below the worker's own, or None where the worker may make none."""
         for version, folders in ((2, _parents_v2()), (1, _parents_v1())):
+            for parent in set(folders.values()):
+                _remove_left(parent)
             made = {controller: parent / name for controller, parent in folders.items()}
             try:
                 for folder in made.values():
@@ -90,6 +92,14 @@ class Cgroup:
     def remove(self) -> None:
         """Removes it, once no process is left in it."""
         for folder in set(self._folders.values()):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _remove_left(parent: Path) -> None:
+    """Removes the cgroups of workers that were killed: their names begin with pkpo and the worker's process id."""
+    for folder in parent.glob("pkpo-*-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
             with contextlib.suppress(OSError):
                 folder.rmdir()
 

@@ -108,6 +108,19 @@ def test_a_cgroup_of_version_2_gets_both_bounds(monkeypatch: pytest.MonkeyPatch,
     assert made.out_of_memory() == 1
 
 
+def test_the_cgroups_of_a_worker_that_was_killed_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cgroup.subtree_control").write_text("memory pids\n")
+    (tmp_path / "self").write_text("0::/\n")
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    for pid in (dead.pid, os.getpid()):
+        (tmp_path / f"pkpo-{pid}-60600").mkdir()
+    monkeypatch.setattr(memory, "SELF", tmp_path / "self")
+    monkeypatch.setattr(memory, "MOUNTS", tmp_path)
+    assert memory.Cgroup.make("pkpo-1-60602", 1 << 20, 7)
+    assert {folder.name for folder in tmp_path.glob("pkpo-*")} == {f"pkpo-{os.getpid()}-60600", "pkpo-1-60602"}
+
+
 def test_a_cgroup_that_hands_nothing_on_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cgroup.subtree_control").write_text("cpu\n")
     (tmp_path / "self").write_text("0::/\n")
