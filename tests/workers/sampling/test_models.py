@@ -128,6 +128,7 @@ def test_files_that_are_no_model_are_named(files: list[str], said: str) -> None:
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "../other.safetensors", "absent.safetensors", 3])
 def test_an_index_that_leads_elsewhere_is_refused(file: object, root: Path) -> None:
     index = json.dumps({"weight_map": {"w": "model.safetensors", "v": file}})
+    (root / "other.safetensors").write_text("w")
     folder = saved(root / "tiny", model__safetensors__index__json=index, pytorch_model__bin="x")
     with pytest.raises(
         ModelRefused, match=r"model\.safetensors\.index\.json names .* which is not a \.safetensors file"
