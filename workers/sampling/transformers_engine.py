@@ -13,7 +13,7 @@ from pydantic import Field
 
 from workers.sampling.engine import Engine, Options, Request, Sample, SamplingSettings
 from workers.sampling.models import Model, not_loaded
-from workers.sampling.prompts import prompt_tokens
+from workers.sampling.prompts import Prompts
 
 LOADING: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -41,7 +41,7 @@ class TransformersEngine(Engine):
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded(model, "transformers", error) from error
         self._model.eval()
-        self._context = int(self._model.config.get_text_config().max_position_embeddings)
+        self._prompts = Prompts(self._tokenizer, int(self._model.config.get_text_config().max_position_embeddings))
         self._ends = self._end_tokens()
 
     def _end_tokens(self) -> frozenset[int]:
@@ -52,7 +52,7 @@ class TransformersEngine(Engine):
     def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:
         """The completions in the order of the requests; see `Engine.sample`."""
         for request in requests:
-            ids = prompt_tokens(self._tokenizer, request, settings, self._context)
+            ids = self._prompts.tokens(request, settings)
             yield self._completion(ids, request, settings)
 
     @torch.inference_mode()

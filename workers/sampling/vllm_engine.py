@@ -8,7 +8,7 @@ from pydantic import Field
 
 from workers.sampling.engine import Engine, Options, Request, Sample, SamplingFailed, SamplingSettings
 from workers.sampling.models import Model, not_loaded
-from workers.sampling.prompts import prompt_tokens
+from workers.sampling.prompts import Prompts
 
 IN_FLIGHT: Final = 2048  # more than vLLM runs at once, so that it never waits for us
 
@@ -64,8 +64,7 @@ class VllmEngine(Engine):
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise not_loaded(model, "vLLM", error) from error
-        self._tokenizer = self._llm.get_tokenizer()
-        self._context = int(self._llm.model_config.max_model_len)
+        self._prompts = Prompts(self._llm.get_tokenizer(), int(self._llm.model_config.max_model_len))
 
     def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:
         """The completions as they end; see `Engine.sample`. Requests are read as there is room."""
@@ -84,7 +83,7 @@ class VllmEngine(Engine):
             engine.abort_request(list(running))  # whoever stops reading leaves nothing behind that computes
 
     def _enqueue(self, request: Request, settings: SamplingSettings) -> str:
-        ids = prompt_tokens(self._tokenizer, request, settings, self._context)
+        ids = self._prompts.tokens(request, settings)
         params = self._vllm.SamplingParams(
             temperature=settings.temperature,
             top_p=settings.top_p,
