@@ -1,4 +1,4 @@
-"""Credits against a file of exact fractions, and the file against the script that writes it."""
+"""Credits and estimates against files of exact fractions, and the files against the scripts that write them."""
 
 import json
 import math
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 import pkpo
 from pkpo import offpolicy
 from tests.pkpo import exact
-from tests.pkpo.golden import make
+from tests.pkpo.golden import make, make_estimates
 
 GOLDEN = json.loads(make.PATH.read_text())
+ESTIMATES = json.loads(make_estimates.PATH.read_text())
 NAMES = [
     "s",
     "sloo",
@@ -62,5 +63,31 @@ def test_credits_are_those_of_the_file(name: str) -> None:
         assert exact.worst_ulps(credits, expected, of=size) <= 16, case
 
 
-def test_the_file_is_what_its_script_writes() -> None:
-    assert make.PATH.read_text() == make.text()
+def estimated(case: dict[str, Any]) -> Any:
+    estimate = getattr(pkpo, case["estimator"])
+    if "group" in case:
+        g = floats(ESTIMATES["groups"][case["group"]])
+        return estimate(g[::-1], g, case["k"]) if case["estimator"] == "best_of_k" else estimate(g, case["k"])
+    if "ballot" in case:
+        answers, correct = ESTIMATES["ballots"][case["ballot"]]
+        return estimate(answers, correct, case["k"], case["ties"]) if "ties" in case else estimate(answers, case["k"])
+    if "p" in case:
+        return estimate(case["n"], float(Fraction(case["p"])), case["k"])
+    tau = [float(Fraction(case["tau"]))] if "tau" in case else []
+    return estimate(case["n"], case["c"], case["k"], *tau)
+
+
+@pytest.mark.parametrize("name", sorted({case["estimator"] for case in ESTIMATES["cases"]}))
+def test_estimates_are_those_of_the_file(name: str) -> None:
+    cases = [case for case in ESTIMATES["cases"] if case["estimator"] == name]
+    assert len(cases) >= 10
+    for case in cases:
+        value = Fraction(case["value"])
+        largest = max((abs(Fraction(each)) for each in ESTIMATES["groups"].get(case.get("group"), ["1"])), default=1)
+        size = max(abs(value), Fraction(largest) ** (2 if "variance" in name else 1))
+        assert exact.ulps(estimated(case), value, of=size) <= 8, case
+
+
+@pytest.mark.parametrize("script", [make, make_estimates])
+def test_a_file_is_what_its_script_writes(script: Any) -> None:
+    assert script.PATH.read_text() == script.text()
