@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help run test test-verl check docs bench format lock install-service install-test system-packages
+.PHONY: help run test test-verl test-thoroughly check docs bench format lock install-service install-test system-packages
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 5
@@ -39,6 +39,10 @@ test: install-test system-packages
 test-verl:
 	@requirements/install.sh verl
 	@.venv-verl/bin/python -m pytest --config-file=/dev/null --rootdir=. --noconftest -p no:cacheprovider tests/verl $(ARGS)
+
+# The library against brute force on thousands of examples.
+test-thoroughly: install-test
+	@PKPO_EXAMPLES=$${PKPO_EXAMPLES:-5000} $(PY) -m pytest --timeout=3600 tests/pkpo $(ARGS)
 
 check: install-test
 	@$(PY) -m ruff check .

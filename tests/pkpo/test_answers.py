@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pkpo import distinct_at_k, maj_at_k, pass_at_k
 from pkpo.majority import TIES, Ballot, majority_at_ks
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 TRUE = {"a", "d"}  # two answers that are correct, so that correct ones run against each other too
@@ -21,7 +22,7 @@ def correct_of(answers: list[Any]) -> list[bool]:
     return [answer in TRUE for answer in answers]
 
 
-@settings(max_examples=700)
+@settings(max_examples=examples(700))
 @given(given_answers, st.sampled_from(TIES), st.data())
 def test_maj_at_k_is_the_share_of_k_subsets_that_vote_for_a_correct_answer(
     answers: list[str | None], ties: Any, data: st.DataObject
@@ -32,7 +33,7 @@ def test_maj_at_k_is_the_share_of_k_subsets_that_vote_for_a_correct_answer(
     assert exact.ulps(maj_at_k(answers, correct, k, ties), expected) <= 2
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(given_answers, st.data())
 def test_distinct_at_k_is_the_mean_number_of_answers_in_k_subsets(
     answers: list[str | None], data: st.DataObject
@@ -125,6 +126,7 @@ def _hypergeometric(n: int, c: int, k: int, j: int) -> Fraction:
     return Fraction(math.comb(c, j) * math.comb(n - c, k - j), math.comb(n, k))
 
 
+@settings(max_examples=examples(100))
 @given(given_answers, st.data())
 def test_the_shared_tie_is_what_the_first_seen_gives_in_a_random_order(
     answers: list[str | None], data: st.DataObject

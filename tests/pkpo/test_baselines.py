@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pkpo import baselines, oracle
 from pkpo.baselines import BASELINES, baseline
 from pkpo.transforms import Scale
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 Floats = NDArray[np.float64]
@@ -139,7 +140,7 @@ BY_SUM: dict[str, Callable[[list[float], int], list[float]]] = {
 
 
 @named
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_credits_are_the_published_formula(name: str, data: st.DataObject) -> None:
     k = data.draw(st.integers(2, 3))

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo import best_of_k, max_at_k
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 scored = st.lists(st.tuples(st.integers(0, 3) | exact.rewards, exact.rewards), min_size=1, max_size=8)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(scored, st.data())
 def test_best_of_k_is_the_mean_over_k_subsets_of_what_the_scores_select(
     group: list[tuple[float, float]], data: st.DataObject
@@ -47,6 +48,7 @@ def test_best_of_k_is_unbiased_over_all_outcomes() -> None:
         assert float(expectation(estimate, n)) == pytest.approx(float(expectation(selected, k)), rel=1e-15)
 
 
+@settings(max_examples=examples(100))
 @given(exact.groups(), st.data())
 def test_with_rewards_as_scores_it_is_max_at_k(group: list[float], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(group)))
@@ -54,6 +56,7 @@ def test_with_rewards_as_scores_it_is_max_at_k(group: list[float], data: st.Data
     assert exact.ulps(best_of_k(group, group, k), Fraction(float(max_at_k(group, k))), of=largest) <= 2
 
 
+@settings(max_examples=examples(100))
 @given(scored, st.data(), st.randoms(use_true_random=False))
 def test_the_order_of_completions_and_the_scale_of_scores_do_not_show(
     group: list[tuple[float, float]], data: st.DataObject, random: Any
@@ -88,6 +91,7 @@ def test_a_million_scored_completions_cost_no_accuracy() -> None:
     assert exact.ulps(best_of_k(scores, numerators / 2**40, k), expected, of=Fraction(1)) <= 8
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(exact.groups(min_n=3), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_a_mask_means_leaving_the_completions_out(ragged: list[list[float]], random: Any) -> None:
     width = max(map(len, ragged)) + 2

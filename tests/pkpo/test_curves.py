@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pkpo
@@ -23,6 +23,7 @@ from pkpo import (
     pad,
     pass_at_k,
 )
+from tests.examples_of import examples
 from tests.pkpo import exact
 from tests.pkpo.results_files import shared
 
@@ -45,6 +46,7 @@ def test_the_published_curve_of_codellama_on_cruxeval_is_reproduced() -> None:
 counts = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(counts, min_size=1, max_size=20), st.floats(0.01, 0.99))
 def test_a_curve_is_the_mean_and_interval_of_the_estimates_at_each_k(
     problems: list[tuple[int, int]], level: float
@@ -59,6 +61,7 @@ def test_a_curve_is_the_mean_and_interval_of_the_estimates_at_each_k(
         assert exact.ulps(point.value, mean) <= 2
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(counts, min_size=2, max_size=20))
 def test_pass_at_k_never_falls_and_is_concave_in_k(problems: list[tuple[int, int]]) -> None:
     n, c = np.array(problems).T

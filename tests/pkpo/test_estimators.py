@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo import fail_at_k, max_at_k, max_at_ks, min_at_k, pass_at_k, pass_hat_k
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 MASKED: Any = np.ma.array([3, 4], mask=[True, False])  # type: ignore[no-untyped-call]
@@ -20,6 +21,7 @@ def fail_exactly(n: int, c: int, k: int) -> Fraction:
     return Fraction(math.comb(n - c, k), math.comb(n, k))
 
 
+@settings(max_examples=examples(100))
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_count_estimates_are_shares_of_the_k_subsets(counts: tuple[int, int, int]) -> None:
     n, c, k = counts
@@ -135,7 +137,7 @@ def test_counts_without_an_estimate_are_refused(
         estimate(n, c, k)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(exact.groups(), st.data())
 def test_max_at_k_is_the_mean_maximum_of_the_k_subsets(group: list[float], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(group)))
@@ -146,6 +148,7 @@ def test_max_at_k_is_the_mean_maximum_of_the_k_subsets(group: list[float], data:
     assert exact.ulps(min_at_k(group, k), lowest, of=largest) <= 8
 
 
+@settings(max_examples=examples(100))
 @given(exact.groups(), st.data())
 def test_max_at_k_stays_within_the_rewards_and_is_exact_where_it_is_certain(
     group: list[float], data: st.DataObject
@@ -182,6 +185,7 @@ def test_several_k_agree_with_one_at_a_time() -> None:
     assert max_at_ks(g, []).shape == (3, 4, 0)
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(exact.groups(min_n=3), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_a_mask_means_leaving_the_completions_out(ragged: list[list[float]], random: Any) -> None:
     width = max(map(len, ragged)) + 2

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pkpo import default_ks, pass_at_k
 from pkpo.beta_binomial import Tables, fit, log_likelihood, pass_at_k_of
 from pkpo.extrapolation import ExtrapolationModel, calibration, extrapolate
+from tests.examples_of import examples
 
 MODELS: tuple[ExtrapolationModel, ...] = ("beta-binomial", "power law")
 
@@ -29,6 +30,7 @@ def exact_pass(a: Fraction, b: Fraction, k: int) -> Fraction:
     return 1 - rising(b, k) / rising(a + b, k)
 
 
+@settings(max_examples=examples(100))
 @given(
     st.lists(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1, max_size=6),
     st.fractions(Fraction(1, 5), 9, max_denominator=7),
@@ -55,7 +57,7 @@ def test_the_fit_finds_the_parameters_behind_an_ideal_sample(a: int, b: int, n: 
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_parameters_nearby_are_more_likely(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = np.exp(rng.uniform(-3, 3, size=2))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo import g_pass_at_k, mg_pass_at_k, pass_at_k, pass_hat_k
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 counts = st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
@@ -24,7 +25,7 @@ def mg_exactly(n: int, c: int, k: int) -> Fraction:
     return Fraction(2, k) * sum(at_least(n, c, k, i) for i in range((k + 1) // 2 + 1, k + 1))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(counts, st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]))
 def test_g_pass_at_k_is_the_share_of_k_subsets_in_which_enough_passed(nck: tuple[int, int, int], tau: float) -> None:
     n, c, k = nck
@@ -32,7 +33,7 @@ def test_g_pass_at_k_is_the_share_of_k_subsets_in_which_enough_passed(nck: tuple
     assert exact.ulps(g_pass_at_k(n, c, k, tau), exact.g_pass_at_k(n, c, k, enough)) <= 0.5
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(counts.filter(lambda nck: nck[2] > 1))
 def test_mg_pass_at_k_is_the_published_sum_over_k_subsets(nck: tuple[int, int, int]) -> None:
     n, c, k = nck

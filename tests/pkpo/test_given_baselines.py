@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 import pkpo
 from pkpo import offpolicy, oracle
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 LAMS = st.sampled_from([0.0, 1.0, 0.5, -0.75, 1 / 3, 3.0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exact.groups(min_n=2), LAMS, st.data())
 def test_mixed_is_its_definition_over_all_subsets(group: list[float], lam: float, data: st.DataObject) -> None:
     n, g = len(group), exact.group_of(group)
@@ -31,7 +32,7 @@ def test_mixed_is_its_definition_over_all_subsets(group: list[float], lam: float
     assert (pkpo.mixed([group[0]] * n, k, lam) == 0).all()
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exact.groups(), st.sampled_from([0.0, 0.25, -3.0, 1e6, 1 / 7]), st.data())
 def test_history_is_its_definition_over_all_subsets(group: list[float], b: float, data: st.DataObject) -> None:
     n, g = len(group), exact.group_of(group)

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pkpo
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 NAMES = list(exact.TRANSFORMS)
 named = pytest.mark.parametrize("name", NAMES)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(NAMES), st.lists(exact.groups(min_n=4), min_size=1, max_size=6), st.randoms())
 def test_each_group_gets_what_it_gets_alone(name: str, ragged: list[list[float]], random: Any) -> None:
     members = [(label, place) for label, group in enumerate(ragged) for place in range(len(group))]

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo import mean_interval, student_t
 from pkpo.intervals import fixed_interval
+from tests.examples_of import examples
 
 # mpmath 1.3.0 at 60 digits: bisection of betainc(1/2, df/2, 0, t^2/(df + t^2), regularized=True) = level.
 QUANTILES = [
@@ -70,6 +71,7 @@ def test_the_t_quantile_is_that_of_the_printed_table(df: int, t: float) -> None:
     assert round(student_t(0.95, df), 3) == t
 
 
+@settings(max_examples=examples(100))
 @given(st.floats(1e-6, 1 - 1e-6))
 def test_the_t_quantile_has_its_closed_forms(level: float) -> None:
     assert student_t(level, 1) == pytest.approx(
@@ -83,6 +85,7 @@ def test_the_t_quantile_has_its_closed_forms(level: float) -> None:
     assert x * (3 - x * x) / 2 == pytest.approx(level, rel=1e-14)
 
 
+@settings(max_examples=examples(100))
 @given(st.floats(1e-9, 1 - 1e-9), st.integers(1, 10**7))
 def test_the_t_quantile_rises_with_the_level_and_falls_with_the_degrees_of_freedom(level: float, df: int) -> None:
     t = student_t(level, df)
@@ -108,6 +111,7 @@ def test_degrees_of_freedom_below_one_are_refused(df: Any) -> None:
         student_t(0.95, df)
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(-(10**9), 10**9).map(lambda i: i / 7e6), min_size=2, max_size=30), st.floats(0.01, 0.99))
 def test_the_interval_is_the_mean_with_t_standard_errors_to_either_side(values: list[float], level: float) -> None:
     exact = [Fraction(value) for value in values]
@@ -181,6 +185,7 @@ def test_clusters_are_the_sample_where_problems_come_in_clusters() -> None:
     assert (found.method, found.problems, found.level, found.seed) == ("clustered t", 9, 0.95, None)
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=9))
 def test_clusters_of_one_problem_each_are_none(values: list[int]) -> None:
     plain, clustered = mean_interval(values), mean_interval(values, clusters=list(range(len(values))))

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 import pkpo
 from pkpo import l_statistics, oracle
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 WEIGHTS = st.floats(-2, 2, allow_subnormal=False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exact.groups(min_n=2, max_n=7), st.data())
 def test_credits_are_their_definition_over_all_subsets(group: list[float], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(group)))

@@ -3,12 +3,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo.readers import CompletionRow
 from pkpo.readers.json_lines import _together
 from pkpo.readers.sample_indexes import SampleIndexes, SeenBefore
+from tests.examples_of import examples
 from tests.pkpo import results_files
 from tests.pkpo.results_files import DEEP, csv_table, jsonl, read, refusal
 
@@ -230,6 +231,7 @@ def test_sample_indexes_are_given_for_all_completions_or_for_none(tmp_path: Path
     assert "sample_index must be in 0..2147483647, got -1" in refusal(tmp_path, with_index.replace("0", "-1"))
 
 
+@settings(max_examples=examples(100))
 @given(st.permutations(range(6)), st.integers(0, 5))
 def test_indexes_in_any_order_are_claimed_once(order: list[int], again: int) -> None:
     indexes = SampleIndexes()
@@ -265,6 +267,7 @@ LINES = st.lists(
 )
 
 
+@settings(max_examples=examples(100))
 @given(LINES)
 def test_lines_decoded_together_are_what_they_are_alone(lines: list[str]) -> None:
     found = _together([line.encode() + b"\n" for line in lines])

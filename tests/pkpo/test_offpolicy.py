@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import pkpo
 from pkpo import offpolicy
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 named = pytest.mark.parametrize("name", offpolicy.NAMES)
@@ -36,7 +37,7 @@ def by_subsets(g: exact.Group, k: int, ratios: Sequence[Fraction], name: str) ->
 logs = st.sampled_from([0.0, 0.1, -0.1, 1.5, -2.0, 7.0, -30.0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(exact.groups(min_n=2, max_n=7), st.sampled_from(offpolicy.NAMES), st.data())
 def test_exact_is_its_definition_over_all_subsets(group: list[float], name: Any, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(group)))

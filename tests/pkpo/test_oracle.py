@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import pkpo
 from pkpo import baselines, oracle, toy, transforms
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 Q = Fraction
@@ -65,7 +66,7 @@ def test_a_bernoulli_policy_has_two_categories_and_two_parameters() -> None:
     assert by_p.variance == square - by_p.mean**2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(list(exact.TRANSFORMS)), st.integers(1, 4), st.data())
 def test_every_transform_is_exactly_unbiased_over_any_categories(name: str, n: int, data: st.DataObject) -> None:
     n = max(n, exact.SMALLEST_N[name](1))

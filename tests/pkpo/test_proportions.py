@@ -3,10 +3,11 @@ from statistics import NormalDist
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo.proportions import ProportionMethod, pass_at_k_interval
+from tests.examples_of import examples
 
 METHODS: tuple[ProportionMethod, ...] = ("wilson", "jeffreys", "clopper-pearson")
 
@@ -16,6 +17,7 @@ def tail(n: int, c: int, p: float) -> float:
     return math.fsum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(c, n + 1))
 
 
+@settings(max_examples=examples(100))
 @given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.floats(0.5, 0.99))
 def test_clopper_and_pearson_stop_where_a_tail_of_the_binomial_does(counts: tuple[int, int], level: float) -> None:
     n, c = counts
@@ -24,6 +26,7 @@ def test_clopper_and_pearson_stop_where_a_tail_of_the_binomial_does(counts: tupl
     assert 1 - tail(n, c + 1, found.high) == pytest.approx((1 - level) / 2 if c < n else 1, rel=1e-9)
 
 
+@settings(max_examples=examples(100))
 @given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.floats(0.5, 0.99))
 def test_wilson_stops_where_the_share_is_z_deviations_away(counts: tuple[int, int], level: float) -> None:
     n, c = counts
@@ -50,6 +53,7 @@ def test_ends_have_their_closed_forms_at_a_million_completions() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=examples(100))
 @given(st.integers(1, 50).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.integers(1, 200))
 def test_an_interval_for_pass_at_k_is_that_for_p_put_into_the_formula(
     method: ProportionMethod, counts: tuple[int, int], k: int

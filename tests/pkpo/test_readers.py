@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo.readers import READERS, CompletionRow, ReadError, UnknownFormat, open_results
+from tests.examples_of import examples
 from tests.pkpo import results_files
 from tests.pkpo.results_files import DEEP, VERDICTS, csv_table, jsonl, read, refusal, shared, written
 
@@ -182,7 +183,7 @@ def test_an_unsound_first_line_is_refused_for_what_it_is(tmp_path: Path) -> None
     assert refusal(tmp_path, '{"problem": "a", "passed"}\n').startswith(":1: not a JSON object on one line")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(list(SHAPES)), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3)), max_size=3))
 def test_whatever_happened_to_a_file_it_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, format: str, damages: list[tuple[float, bytes]]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import pkpo
 from pkpo.schedules import SCHEDULES, Observed, Schedule, State, from_spec, mixture, signal_k
+from tests.examples_of import examples
 
 STEP = {"schedule": "step", "from": 8, "to": 1, "at": 1500}
 PLATEAU = {"schedule": "plateau", "levels": [8, 4, 1], "patience": 2}
@@ -56,7 +57,7 @@ def test_every_schedule_is_among_those_tested() -> None:
 
 
 @each
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(measured=st.lists(rates, min_size=1, max_size=25), data=st.data())
 def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(
     spec: Any, measured: list[float | None], data: st.DataObject
@@ -73,7 +74,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(
 
 
 @each
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(measured=st.lists(rates, min_size=1, max_size=25))
 def test_k_keeps_its_bounds_and_a_state_is_never_changed(spec: Any, measured: list[float | None]) -> None:
     schedule = from_spec(spec)

@@ -3,15 +3,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from pkpo import cumulative_solve_rate
+from tests.examples_of import examples
 
 streams = arrays(np.int64, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 2))
 
 
+@settings(max_examples=examples(100))
 @given(streams)
 def test_it_is_the_share_of_problems_that_passed_at_least_once_so_far(c: Any) -> None:
     expected = [
@@ -21,6 +23,7 @@ def test_it_is_the_share_of_problems_that_passed_at_least_once_so_far(c: Any) ->
     assert cumulative_solve_rate(c > 0).tolist() == expected
 
 
+@settings(max_examples=examples(100))
 @given(streams, st.data())
 def test_a_stream_that_is_taken_up_again_goes_on_as_if_it_had_not_stopped(c: Any, data: st.DataObject) -> None:
     stop = data.draw(st.integers(0, len(c)))

@@ -16,6 +16,7 @@ import pkpo
 import pkpo.torch
 from pkpo.asked import named as asked_for
 from pkpo.torch.credits import SINGLE, TABLED, credits_of, form_of, means_of, rank
+from tests.examples_of import examples
 from tests.pkpo import exact
 from tests.pkpo.test_credits import sloo_minus_one_exactly
 from tests.pkpo.test_transforms import close_to, named_groups
@@ -48,7 +49,7 @@ def ulps_apart(name: str, k: int, credits: Tensor, numpys: NDArray[np.float64]) 
 # The same numbers as NumPy's, and as the definitions.
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(named_groups())
 def test_credits_are_their_definition_over_all_subsets(case: tuple[str, list[float], int]) -> None:
     name, group, k = case
@@ -56,7 +57,7 @@ def test_credits_are_their_definition_over_all_subsets(case: tuple[str, list[flo
     assert close_to(credits.numpy(), name, exact.group_of(group), k)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(named_groups(), st.integers(1, 3), st.randoms())
 def test_masked_credits_are_their_definition_over_all_subsets(
     case: tuple[str, list[float], int], masked_out: int, random: Any

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import pkpo
 from pkpo import TRANSFORMS, max_at_k, multi_k, pass_at_k, smallest_n, transform
+from tests.examples_of import examples
 from tests.pkpo import exact
 from tests.pkpo.test_estimators import BAD_REWARDS
 
@@ -42,14 +43,14 @@ def close_to(actual: NDArray[np.float64], name: str, g: exact.Group, k: int) -> 
 # Brute force over all subsets.
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(named_groups())
 def test_credits_are_their_definition_over_all_subsets(case: tuple[str, list[float], int]) -> None:
     name, group, k = case
     assert close_to(transform(name, group, k), name, exact.group_of(group), k)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(NAMES), st.lists(exact.groups(min_n=4), min_size=1, max_size=6), st.randoms(), st.data())
 def test_a_mask_means_leaving_the_completions_out(
     name: str, ragged: list[list[float]], random: Any, data: st.DataObject
@@ -68,7 +69,7 @@ def test_a_mask_means_leaving_the_completions_out(
             assert credits[row, mask[row]].tolist() == transform(name, group, k, scale=scale).tolist()
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     st.sampled_from(NAMES),
     exact.groups(min_n=4),
@@ -147,6 +148,7 @@ def test_several_k_are_unbiased_for_the_weighted_objective(weights: dict[int, fl
 # What the estimators' page states of each.
 
 
+@settings(max_examples=examples(100))
 @given(st.integers(2, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(2, n))))
 def test_binary_sloo_minus_one_credits_passes_alone(case: tuple[int, int, int]) -> None:
     n, c, k = case
@@ -188,6 +190,7 @@ def test_mean_centring_s_is_centered_shrunk_and_zero_at_k_equal_n() -> None:
 
 
 @named
+@settings(max_examples=examples(100))
 @given(exact.groups(min_n=3), st.integers(-1000, 1000), st.data())
 def test_a_constant_added_to_the_rewards_shifts_by_the_stated_law(
     name: str, group: list[float], t: int, data: st.DataObject
@@ -203,7 +206,7 @@ def test_a_constant_added_to_the_rewards_shifts_by_the_stated_law(
 
 
 @named
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(exact.groups(min_n=3, max_n=60), st.randoms(), st.data())
 def test_credits_follow_their_rewards_through_a_permutation(
     name: str, group: list[float], random: Any, data: st.DataObject

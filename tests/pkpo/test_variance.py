@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pkpo import max_at_k, pass_at_k
 from pkpo.variance import max_at_k_variance_estimate, pass_at_k_variance, pass_at_k_variance_estimate
+from tests.examples_of import examples
 from tests.pkpo import exact
 
 # n, k and p of a problem, small enough to go through every outcome.
@@ -115,6 +116,7 @@ def test_the_jackknife_errs_upwards_from_n_minus_one(n: int, k: int, p: Fraction
     assert found >= Fraction(n - 1, n) * variance(n - 1, k, p) * (1 - Fraction(1, 10**12))
 
 
+@settings(max_examples=examples(100))
 @given(exact.groups(min_n=2, max_n=8), st.integers(1, 4))
 def test_no_estimate_of_a_variance_is_negative(g: list[float], k: int) -> None:
     k = min(k, len(g) // 2)
@@ -152,6 +154,7 @@ def test_the_variance_of_rewards_is_unbiased_over_all_outcomes(n: int, k: int) -
     assert weights @ max_at_k_variance_estimate(g, k) == pytest.approx(true, rel=1e-12, abs=0)
 
 
+@settings(max_examples=examples(100))
 @given(st.integers(2, 12).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n - 1))))
 def test_binary_rewards_have_the_variance_of_their_counts(counts: tuple[int, int, int]) -> None:
     n, c, k = counts
@@ -175,6 +178,7 @@ def test_a_million_rewards_cost_no_accuracy(k: int) -> None:
     assert float(pass_at_k_variance_estimate(n, c, k)) == pytest.approx(float(unbiased), rel=1e-15, abs=0)
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(-20, 20), min_size=4, max_size=9), st.integers(-30, 30), st.integers(1, 2))
 def test_variances_ignore_a_constant_and_take_the_square_of_a_scale(g: list[int], shift: int, k: int) -> None:
     base = float(max_at_k_variance_estimate(g, k))
