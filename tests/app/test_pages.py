@@ -281,7 +281,7 @@ def test_a_browser_without_a_key_learns_how_pages_are_read(client: httpx.Client,
     token = create_key(session, "laptop", ["read"], None)
     session.commit()
     for address in ("/", "/evaluations/00000000-0000-0000-0000-000000000000"):
-        assert "proxy that adds the header Authorization: Bearer KEY" in page(client, address, 401).text
+        assert "give the key as the password" in page(client, address, 401).text
     assert client.get("/", headers={"Accept": "text/html"}).headers["www-authenticate"] == "Bearer"
     assert "There are no runs yet" in page(client, "/", Authorization=f"Bearer {token}").text
     assert "POST /v1/transforms" in page(client, "/docs").text, "as open as /openapi.json"
