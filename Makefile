@@ -1,4 +1,5 @@
 # make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything)
+# make worker  install what workers need, then take the jobs of the service that runs
 # make test    install what the tests need, then run them
 # make check   lint, formatting, types
 # make docs    build the documents and the reference of the library into site/
@@ -7,10 +8,10 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help run test test-verl test-thoroughly check docs bench format lock install-service install-test system-packages
+.PHONY: help run worker test test-verl test-thoroughly check docs bench format lock install-service install-test system-packages
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 5
+	@sed -n 's/^# //p' Makefile | head -n 6
 	@echo "make format  format the code      make lock  resolve requirements/*.in anew"
 
 install-service:
@@ -26,6 +27,12 @@ install-test: install-service
 
 run: install-service
 	@exec $(PY) -m pkpo serve
+
+# In another terminal than `make run`: takes the jobs of that service.
+worker: install-service
+	@requirements/install.sh workers || echo "==> math-verify and reasoning-gym are not installed; this worker goes without them" >&2
+	@requirements/system.sh bubblewrap
+	@exec $(PY) -m workers --queue cpu
 
 # Chromium draws the pages for the browser tests, bubblewrap holds the code that is graded. Where they cannot be installed those
 # tests are skipped, and counted.

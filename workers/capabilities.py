@@ -15,7 +15,7 @@ def capabilities() -> tuple[str, ...]:
         if find_spec(module) is not None:
             found.append(capability)
         else:
-            logger.info("not offered: %s, for want of the package %s", capability, module)
+            logger.info("not offered: %s, for want of the package %s, which `make worker` installs", capability, module)
     if (reason := _obstacle_to_code()) is None:
         found.append("verify:python")
     else:

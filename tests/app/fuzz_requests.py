@@ -65,7 +65,6 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
 
     The evaluation to be counted has no completions, and the job is over, so that who follows it is let go.
     """
-    of_job, to_verify = f"/v1/jobs/{job}", {"evaluation": evaluation, "verifier": "exact-match", "options": {"a": [1]}}
     one, set_, of_run = f"/v1/evaluations/{evaluation}", f"/v1/problem-sets/{problem_set}", f"/v1/runs/{run}"
     record = {"run": run, "step": 3, "problems": ["sample_0", "sample_1"], "completions": [[MARK] * 3, [MARK, ""]]}
     page, which = (("limit", "2"),), (("verifier", "exact-match@1"),)
@@ -117,6 +116,13 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
         "POST /v1/runs/{run}/metrics": valid(
             "POST", f"{of_run}/metrics", {"metrics": [{"step": 1, "name": "train/loss", "value": 0.5}]}
         ),
+        **_of_jobs(evaluation, f"/v1/jobs/{job}", page),
+    }
+
+
+def _of_jobs(evaluation: str, of_job: str, page: tuple[tuple[str, str], ...]) -> dict[str, Sent]:
+    to_verify = {"evaluation": evaluation, "verifier": "exact-match", "options": {"a": [1]}}
+    return {
         "POST /v1/uploads": Sent("POST", "/v1/uploads", b'{"problem": "sample_0"}', OCTETS, "filename=results.jsonl"),
         "POST /v1/jobs": valid("POST", "/v1/jobs", {"kind": "verification", "spec": to_verify, "priority": 1}),
         "GET /v1/jobs": valid("GET", "/v1/jobs", query=(("state", "queued"), ("kind", "import"), *page)),

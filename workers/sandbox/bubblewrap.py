@@ -13,7 +13,7 @@ INSIDE = Path(__file__).parent / "inside"
 SOURCES = "/sandbox"
 CAP_SYS_ADMIN = 21
 CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
-HOW_TO_GET_IT = "On Debian: apt-get install bubblewrap libseccomp2"
+HOW_TO_GET_IT = "`make worker` gets it where it can. On Debian: apt-get install bubblewrap libseccomp2"
 
 
 class NotOffered(RuntimeError):
