@@ -1,10 +1,12 @@
 """Evaluations made over HTTP, as a client makes them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from sqlalchemy import Engine, event
 
 # What a verifier may say of a completion; None: nothing.
 Verdict = bool | float | str | None
@@ -61,3 +63,26 @@ def assert_refused(answer: httpx.Response, status: int, kind: str) -> dict[str, 
     problem: dict[str, Any] = answer.json()
     assert (answer.status_code, problem["type"]) == (status, kind), answer.text
     return problem
+
+
+@contextmanager
+def queries_counted(client: httpx.Client) -> Iterator[Callable[[str], int]]:
+    """A function that gets an address from the server of this process, and says how often it asked the database."""
+    asked = 0
+
+    def count(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+
+    def queries_of(address: str) -> int:
+        nonlocal asked
+        client.get(address).raise_for_status()  # whoever calls is known for the next second
+        asked = 0
+        client.get(address).raise_for_status()
+        return asked
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield queries_of
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)

@@ -10,13 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.auth.service import create_key
 from dashboards.numerals import rate
-from tests.app.evaluations import create_evaluation, record
+from tests.app.evaluations import create_evaluation, queries_counted, record
 from tests.app.test_page_answers import page
 from tests.dashboards.examples import Page
 
@@ -288,29 +287,13 @@ def test_a_browser_without_a_key_learns_how_pages_are_read(client: httpx.Client,
 
 
 def test_a_page_asks_the_database_a_fixed_number_of_times(client: httpx.Client) -> None:
-    asked = 0
-
-    def count(*_: object) -> None:
-        nonlocal asked
-        asked += 1
-
-    def queries_of(address: str) -> int:
-        nonlocal asked
-        client.get(address).raise_for_status()  # whoever calls is known for the next second
-        asked = 0
-        client.get(address).raise_for_status()
-        return asked
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
+    with queries_counted(client) as queries_of:
         address = graded(client, run="run-0")
         few, of_evaluation = queries_of("/"), queries_of(address)
         for i in range(1, 20):
             graded(client, run=f"run-{i}")
         assert queries_of("/") == few <= 10
         assert of_evaluation <= 12
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
 
 
 @pytest.mark.skipif(not CRUXEVAL.exists(), reason="../shared/data is not here, so real results are not shown")

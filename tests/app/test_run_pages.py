@@ -4,11 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from dashboards.numerals import rate
-from tests.app.evaluations import create_evaluation, record
+from tests.app.evaluations import create_evaluation, queries_counted, record
 from tests.app.test_page_answers import page
 from tests.app.test_pages import addresses, table
 
@@ -140,25 +138,9 @@ def test_a_query_that_means_nothing_is_refused_in_words(client: httpx.Client, qu
 
 
 def test_a_page_asks_the_database_a_fixed_number_of_times(client: httpx.Client) -> None:
-    asked = 0
-
-    def count(*_: object) -> None:
-        nonlocal asked
-        asked += 1
-
-    def queries_of(address: str) -> int:
-        nonlocal asked
-        client.get(address).raise_for_status()  # whoever calls is known for the next second
-        asked = 0
-        client.get(address).raise_for_status()
-        return asked
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
+    with queries_counted(client) as queries_of:
         checkpoint(client, 0, 1)
         few = queries_of(f"/runs/{RUN}?k=1,2,3")
         for step in range(1, 12):
             checkpoint(client, step, 1)
         assert queries_of(f"/runs/{RUN}?k=1,2,3") == few <= 14
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
