@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpo.weights import LIFT, NARROW, ByteCache, binomials, order_weights, range_exponents, weighted_sums
+from pkpo.byte_cache import ByteCache
+from pkpo.weights import LIFT, NARROW, binomials, order_weights, range_exponents, weighted_sums
 
 Floats = NDArray[np.float64]
 

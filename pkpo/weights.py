@@ -1,18 +1,17 @@
-"""Order-statistic weights C(i-1, k-1) / C(n, k), each rounded once, and the cache for what is built of them.
+"""Order-statistic weights C(i-1, k-1) / C(n, k), each rounded once.
 
 lgamma is off by 2e-4 at n = 1e6 and the recursion in float64 drifts by thousands of ulp. Here the recursion runs in
 Python integers: a mantissa of at least 108 bits and an exponent, so that a million steps lose less than 2^-88.
 """
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Lock
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pkpo.byte_cache import ByteCache
 
 # Weights reach far below the smallest float64 (1 / C(1100, 550) does already). They are kept times 2^400 and the
 # factor is taken off the finished sum, so that what is small is rounded once, at the end.
@@ -113,43 +112,6 @@ def weighted_sums(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
     for column in products.T[1:]:
         total += column
     return total
-
-
-# What an entry of a cache costs beside its arrays: array headers, key, links.
-_ENTRY = 1024
-
-
-class _Sized(Protocol):
-    @property
-    def nbytes(self) -> int: ...
-
-
-Kept = TypeVar("Kept", bound=_Sized)
-
-
-class ByteCache(Generic[Kept]):
-    """The values used last, as many as fit in a number of bytes; safe to share between threads."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.nbytes = 0
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """The value under key, made now where it is not kept. Two threads may both make it; either value serves."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = make()
-        with self._lock:
-            if key not in self._kept and made.nbytes + _ENTRY <= self.limit:
-                self._kept[key] = made
-                self.nbytes += made.nbytes + _ENTRY
-                while self.nbytes > self.limit:
-                    self.nbytes -= self._kept.popitem(last=False)[1].nbytes + _ENTRY
-        return made
 
 
 _order_weights: ByteCache[NDArray[np.float64]] = ByteCache(32 * 2**20)

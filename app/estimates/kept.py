@@ -5,9 +5,7 @@ The version is read before the counts: what is kept under it is never older, and
 that version again. A problem that is new in the set changes curves and no count, so their keys hold how many there are.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from threading import Lock
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -17,6 +15,7 @@ from app.estimates import queries
 from app.estimates.curves import Design, EvaluationCurve, Statistics
 from app.estimates.schemas import CurveQuery
 from app.models import Evaluation
+from pkpo.byte_cache import ByteCache
 
 T = TypeVar("T")
 
@@ -26,41 +25,7 @@ BYTES_OF_ENTRY: Final = 2_000
 BYTES_OF_POINT: Final = 300
 
 
-class Cache:
-    """Values by key, about so many bytes of them: those go first that nobody has asked for longest."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable) -> Any:
-        """The value; None where there is none."""
-        with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key][0]
-
-    def put(self, key: Hashable, value: object, size: int) -> None:
-        """Keep a value that takes so many bytes."""
-        with self._lock:
-            _, before = self._values.pop(key, (None, 0))
-            self._values[key] = (value, size)
-            self._bytes += size - before
-            while self._bytes > self._most_bytes:
-                _, (_, freed) = self._values.popitem(last=False)
-                self._bytes -= freed
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._values.clear()
-            self._bytes = 0
-
-
-CACHE: Final = Cache(MOST_BYTES)
+CACHE: Final[ByteCache[Any]] = ByteCache(MOST_BYTES)
 
 State = tuple[UUID, int]  # the version of an evaluation's statistics, and the problems of its set
 
@@ -96,10 +61,10 @@ def _each(
     keys: Mapping[int, Hashable], read: Callable[[Sequence[int]], Mapping[int, T]], size: Callable[[T], int]
 ) -> dict[int, T]:
     """The value of each evaluation, those that are not kept from one reading."""
-    kept = {each: CACHE.get(key) for each, key in keys.items()}
+    kept = {each: CACHE.find(key) for each, key in keys.items()}
     if absent := [each for each, value in kept.items() if value is None]:
         for each, value in read(absent).items():
-            CACHE.put(keys[each], value, size(value))
+            CACHE.keep(keys[each], value, size(value))
             kept[each] = value
     return {each: value for each, value in kept.items() if value is not None}
 
@@ -112,4 +77,4 @@ def curve_key(state: State, design: Design, query: CurveQuery) -> Hashable:
 
 def keep_curve(key: Hashable, curve: EvaluationCurve) -> None:
     """Keep a curve. Why there is none is not kept: it is found from the counts, which are."""
-    CACHE.put(key, curve, BYTES_OF_ENTRY + BYTES_OF_POINT * len(curve.curve.points))
+    CACHE.keep(key, curve, BYTES_OF_ENTRY + BYTES_OF_POINT * len(curve.curve.points))

@@ -31,7 +31,7 @@ def curves(session: Session, evaluations: Sequence[Evaluation], query: CurveQuer
     states = kept.states(session, evaluations)
     keys = {each.id: kept.curve_key(states[each.id], design_of(each), query) for each in evaluations}
     found: dict[int, EvaluationCurve | AppError] = {
-        each: curve for each, key in keys.items() if (curve := CACHE.get(key)) is not None
+        each: curve for each, key in keys.items() if (curve := CACHE.find(key)) is not None
     }
     if absent := [each for each in evaluations if each.id not in found]:
         for each, outcome in _computed(session, absent, states, query):

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pkpo import credits
+from pkpo.byte_cache import ByteCache
 from pkpo.credits import Name, Parts
-from pkpo.weights import LIFT, ByteCache, binomials, order_weights
+from pkpo.weights import LIFT, binomials, order_weights
 
 
 @dataclass(frozen=True)

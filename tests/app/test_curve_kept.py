@@ -10,11 +10,12 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from app.estimates import kept
-from app.estimates.kept import CACHE, Cache
+from app.estimates.kept import CACHE
 from app.estimates.schemas import CurveQuery
 from app.estimates.service import curve as drawn_curve
 from app.ingest.evaluations import find_evaluation
 from app.models import Project
+from pkpo.byte_cache import ByteCache
 from tests.app.evaluations import create_evaluation, curve, record
 from tests.app.ingesting import completion, exact, post_completions, post_verifications
 
@@ -218,19 +219,19 @@ def test_a_curve_that_is_kept_reads_no_counts(client: httpx.Client, session: Ses
 
 
 def test_a_cache_keeps_what_was_asked_for_last_and_no_more_than_its_bytes() -> None:
-    cache = Cache(100)
+    cache: ByteCache[Any] = ByteCache(100)
     for key in "abc":
-        cache.put(key, key.upper(), 40)
-    assert [cache.get(key) for key in "abc"] == [None, "B", "C"]
-    cache.get("b")
-    cache.put("d", "D", 40)
-    assert [cache.get(key) for key in "bcd"] == ["B", None, "D"]
-    cache.put("b", "larger", 60)
-    assert [cache.get(key) for key in "bd"] == ["larger", "D"]
-    cache.put("whole", "W", 101)
-    assert cache.get("whole") is None
-    cache.put("e", "E", 100)
-    assert cache.get("e") == "E"
+        cache.keep(key, key.upper(), 40)
+    assert [cache.find(key) for key in "abc"] == [None, "B", "C"]
+    cache.find("b")
+    cache.keep("d", "D", 40)
+    assert [cache.find(key) for key in "bcd"] == ["B", None, "D"]
+    cache.keep("b", "larger", 60)
+    assert [cache.find(key) for key in "bd"] == ["larger", "D"]
+    cache.keep("whole", "W", 101)
+    assert cache.find("whole") is None
+    cache.keep("e", "E", 100)
+    assert cache.find("e") == "E"
 
 
 def test_counts_that_are_kept_cannot_be_changed_by_who_reads_them(client: httpx.Client, session: Session) -> None:

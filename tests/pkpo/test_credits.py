@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 import pkpo
 from pkpo import multi_k, transform
+from pkpo.byte_cache import ByteCache
 from pkpo.credits import BLOCK
 from pkpo.estimators import max_at_ks
 from pkpo.transforms import transform_and_max_at_k
-from pkpo.weights import LIFT, ByteCache, order_weights
+from pkpo.weights import LIFT, order_weights
 from tests.pkpo import exact
 
 named = pytest.mark.parametrize("name", list(exact.TRANSFORMS))
