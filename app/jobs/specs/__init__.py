@@ -1,0 +1,68 @@
+"""What each kind of job is told, and what a worker must be able to do to take it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from app.ingest.verdicts import STRICT
+from app.jobs.errors import KindNotOffered
+from app.jobs.specs.importing import ImportSpec
+from app.jobs.specs.verification import RAREST, VERIFIERS, VerificationSpec, to_verify
+
+__all__ = [
+    "OFFERS",
+    "RAREST",
+    "VERIFIERS",
+    "ImportSpec",
+    "JobKind",
+    "NewJob",
+    "OfAnyKind",
+    "Offer",
+    "Queue",
+    "VerificationSpec",
+    "offer",
+]
+
+JobKind = Literal["sampling", "verification", "training", "import"]
+Queue = Literal["cpu", "gpu"]
+Spec = TypeVar("Spec", bound=BaseModel)
+
+
+class NewJob(BaseModel, Generic[Spec]):
+    """Work for a worker."""
+
+    model_config = ConfigDict(**STRICT)
+
+    kind: JobKind
+    spec: Spec
+    priority: Annotated[int, Field(ge=-100, le=100, description="The highest goes first, then the oldest")] = 0
+
+
+class OfAnyKind(BaseModel):
+    """What tells by which rules to read the rest of a job."""
+
+    kind: JobKind
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A kind of job that workers of this version can do."""
+
+    request: TypeAdapter[NewJob[Any]]
+    queue: Queue
+    capability: Callable[[Any], str]
+
+
+OFFERS: Final[Mapping[str, Offer]] = {
+    "import": Offer(TypeAdapter(NewJob[ImportSpec]), "cpu", lambda spec: "import"),
+    "verification": Offer(TypeAdapter(NewJob[VerificationSpec]), "cpu", to_verify),
+}
+
+
+def offer(kind: JobKind) -> Offer:
+    """How a kind of job is read and queued; KindNotOffered where no worker could do it."""
+    if kind not in OFFERS:
+        raise KindNotOffered(kind, OFFERS)
+    return OFFERS[kind]
