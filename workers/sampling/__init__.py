@@ -1,16 +1,16 @@
 """Completions of a model, drawn by one of three engines; without tables and jobs."""
 
+from app.jobs.options.engines import SamplingRefused, SamplingSettings
+from app.jobs.options.models import ModelRefused, allowed_roots
 from workers.sampling.engine import (
     Engine,
     Request,
     Sample,
     SamplingFailed,
-    SamplingRefused,
-    SamplingSettings,
     by_problem,
     completion_seed,
 )
-from workers.sampling.models import Model, ModelRefused, allowed_roots, resolved_model
+from workers.sampling.models import Model, resolved_model
 from workers.sampling.registry import offered_engines, sampling_engine
 
 __all__ = [

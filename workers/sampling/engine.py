@@ -6,49 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from app.jobs.options.engines import Options, SamplingSettings
 
 SEED_BITS: Final = 53  # what JSON carries whole through readers that know only doubles, and every engine takes
-COLDEST: Final = 0.01  # vLLM raises a temperature between 0 and this one, with a line in its log only
-Stop = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class SamplingRefused(ValueError):
-    """What was asked cannot be sampled; the message names the problem or the setting."""
 
 
 class SamplingFailed(RuntimeError):
     """The engine could not go on; the message names the cause. What it gave before stays good."""
-
-
-class Options(BaseModel):
-    """Options of an engine: validated, complete, and none that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class SamplingSettings(Options):
-    """How completions are drawn; the same words for every engine."""
-
-    temperature: float = Field(default=1.0, ge=0, le=100, description="0 takes the likeliest token")
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=1, description="Draw among so many tokens; all of them by default")
-    max_tokens: int = Field(default=1024, ge=1, le=2**20)
-    # JSON has no tuples: a strict model would want one ready-made.
-    stop: Annotated[tuple[Stop, ...], Field(strict=False, max_length=64)] = ()
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    n: int = Field(default=1, ge=1, le=2**20, description="Completions per problem, the same for all")
-    prompt: Literal["raw", "chat"] = Field(default="raw", description="As it stands, or by the model's chat template")
-
-    @field_validator("temperature")
-    @classmethod
-    def _is_what_it_says(cls, temperature: float) -> float:
-        if 0 < temperature < COLDEST:
-            raise ValueError(f"{temperature} is drawn as {COLDEST} by vLLM; give 0, or {COLDEST} and more")
-        return temperature
 
 
 def completion_seed(evaluation: UUID, sampling_seed: int, problem: str, sample_index: int) -> int:
@@ -130,8 +97,3 @@ def by_problem(prompts: Mapping[str, str], evaluation: UUID, settings: SamplingS
     for problem, prompt in prompts.items():
         for index in range(settings.n):
             yield Request(problem, prompt, index, completion_seed(evaluation, settings.seed, problem, index))
-
-
-def wrong_options(error: Any) -> str:
-    """What a ValidationError says, in one line: each option, and what is wrong with it."""
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'options'}: {one['msg']}" for one in error.errors())

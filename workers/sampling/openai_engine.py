@@ -10,41 +10,12 @@ from time import time
 from typing import Any, ClassVar, Final
 
 import httpx
-from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from workers.sampling.engine import (
-    Engine,
-    Options,
-    Request,
-    Sample,
-    SamplingFailed,
-    SamplingRefused,
-    SamplingSettings,
-    wrong_options,
-)
+from app.jobs.options.engines import OpenAIOptions, Options, SamplingRefused, SamplingSettings, wrong_options
+from workers.sampling.engine import Engine, Request, Sample, SamplingFailed
 
-OURS: Final = {
-    *("model", "prompt", "messages", "temperature", "top_p", "top_k", "max_tokens", "stop", "seed", "logprobs", "n"),
-    "stream",
-}
 LONGEST_WAIT: Final = 60.0  # seconds before a request is sent again, whatever the server asks
-
-
-class OpenAIOptions(Options):
-    """Which server, and how it is asked."""
-
-    base_url: str = Field(pattern=r"^https?://[^\s?#@]+$", description="Up to and with /v1")
-    concurrency: int = Field(default=32, ge=1, le=1024, description="Requests at once")
-    attempts: int = Field(default=6, ge=1, le=20, description="How often one request is sent before it fails")
-    timeout: float = Field(default=600, gt=0, le=86400, description="Seconds for one answer")
-    extra_body: dict[str, JsonValue] = Field(default={}, description="Further fields of each request's body")
-
-    @field_validator("extra_body")
-    @classmethod
-    def _adds_only(cls, extra_body: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if taken := sorted(OURS & extra_body.keys()):
-            raise ValueError(f"{', '.join(taken)}: the sampling settings say this")
-        return extra_body
 
 
 class _Usage(BaseModel):

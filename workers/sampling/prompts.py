@@ -3,7 +3,8 @@
 from functools import lru_cache
 from typing import Any
 
-from workers.sampling.engine import Request, SamplingRefused, SamplingSettings
+from app.jobs.options.engines import SamplingRefused, SamplingSettings
+from workers.sampling.engine import Request
 
 
 class Prompts:

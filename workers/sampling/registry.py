@@ -4,14 +4,21 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from workers.sampling.engine import Engine, SamplingRefused, wrong_options
+from app.jobs.options.engines import (
+    EngineName,
+    OpenAIOptions,
+    SamplingRefused,
+    TransformersOptions,
+    VllmOptions,
+    wrong_options,
+)
+from workers.sampling.engine import Engine
 from workers.sampling.models import resolved_model
 
-EngineName = Literal["vllm", "openai", "transformers"]
 NEEDS: Final[Mapping[EngineName, tuple[str, ...]]] = {
     "vllm": ("vllm",),
     "openai": ("httpx",),
@@ -43,11 +50,11 @@ def sampling_engine(name: EngineName, model: str, options: Mapping[str, Any], ro
         if name == "openai":
             return _openai(model, options)
         if name == "vllm":
-            from workers.sampling.vllm_engine import VllmEngine, VllmOptions
+            from workers.sampling.vllm_engine import VllmEngine
 
             vllm_options = VllmOptions.model_validate(dict(options))
             return VllmEngine(resolved_model(model, roots), vllm_options)
-        from workers.sampling.transformers_engine import TransformersEngine, TransformersOptions
+        from workers.sampling.transformers_engine import TransformersEngine
 
         transformers_options = TransformersOptions.model_validate(dict(options))
         return TransformersEngine(resolved_model(model, roots), transformers_options)
@@ -56,7 +63,7 @@ def sampling_engine(name: EngineName, model: str, options: Mapping[str, Any], ro
 
 
 def _openai(model: str, options: Mapping[str, Any]) -> Engine:
-    from workers.sampling.openai_engine import OpenAIEngine, OpenAIOptions
+    from workers.sampling.openai_engine import OpenAIEngine
 
     own = os.environ.get(BASE_URL)
     validated = OpenAIOptions.model_validate(({"base_url": own} if own else {}) | dict(options))

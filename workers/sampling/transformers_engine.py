@@ -5,24 +5,17 @@ changes with its neighbours; alone, a completion depends on its prompt, the sett
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import torch
 import transformers
-from pydantic import Field
 
-from workers.sampling.engine import Engine, Options, Request, Sample, SamplingSettings
+from app.jobs.options.engines import Options, SamplingSettings, TransformersOptions
+from workers.sampling.engine import Engine, Request, Sample
 from workers.sampling.models import Model, not_loaded
 from workers.sampling.prompts import Prompts
 
 LOADING: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
-
-
-class TransformersOptions(Options):
-    """Where the model computes, and in which precision; `auto` is that of its files."""
-
-    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d{1,2})?)$")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
 class TransformersEngine(Engine):

@@ -2,37 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
-from pydantic import Field
-
-from workers.sampling.engine import Engine, Options, Request, Sample, SamplingFailed, SamplingSettings
+from app.jobs.options.engines import Options, SamplingSettings, VllmOptions
+from workers.sampling.engine import Engine, Request, Sample, SamplingFailed
 from workers.sampling.models import Model, not_loaded
 from workers.sampling.prompts import Prompts
 
 IN_FLIGHT: Final = 2048  # more than vLLM runs at once, so that it never waits for us
-
-
-class VllmOptions(Options):
-    """What is passed to `vllm.LLM`, each under vLLM's name; None is vLLM's own default.
-
-    A list of what is safe rather than of what is not: others of vLLM's load code, or models that were not checked.
-    """
-
-    tensor_parallel_size: int | None = Field(default=None, ge=1)
-    pipeline_parallel_size: int | None = Field(default=None, ge=1)
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
-    quantization: str | None = Field(default=None, pattern=r"^[a-z0-9_-]{1,50}$")
-    kv_cache_dtype: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,50}$")
-    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
-    cpu_offload_gb: float | None = Field(default=None, ge=0)
-    max_model_len: int | None = Field(default=None, ge=1)
-    max_num_seqs: int | None = Field(default=None, ge=1)
-    max_num_batched_tokens: int | None = Field(default=None, ge=1)
-    block_size: int | None = Field(default=None, ge=1)
-    enforce_eager: bool | None = None
-    enable_prefix_caching: bool | None = None
-    disable_custom_all_reduce: bool | None = None
 
 
 class VllmEngine(Engine):

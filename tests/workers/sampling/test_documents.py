@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.jobs.options.engines import OpenAIOptions, TransformersOptions, VllmOptions
 from tests.documents import ROOT, examples
 from workers.sampling import SamplingSettings
-from workers.sampling.openai_engine import OpenAIOptions
-from workers.sampling.vllm_engine import VllmOptions
 
 
 def test_the_example_of_sampling(tmp_path: Path) -> None:
@@ -20,6 +19,6 @@ def test_the_example_of_sampling(tmp_path: Path) -> None:
 
 def test_every_setting_and_option_is_documented() -> None:
     document = (ROOT / "docs/sampling.md").read_text()
-    for kind in (SamplingSettings, OpenAIOptions, VllmOptions):
+    for kind in (SamplingSettings, OpenAIOptions, VllmOptions, TransformersOptions):
         for name in kind.model_fields:
             assert f"`{name}`" in document, name

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.jobs.options.engines import TransformersOptions
+from app.jobs.options.models import check_files
 from workers.sampling import ModelRefused, SamplingFailed, allowed_roots, resolved_model
-from workers.sampling.models import check_files, model_sha256
+from workers.sampling.models import model_sha256
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_without_the_hub_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_model_that_needs_code_of_its_own_is_refused(root: Path) -> None:
     pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
     pytest.importorskip("transformers", reason="NOT TESTED: requirements/install.sh trl was not run")
-    from workers.sampling.transformers_engine import TransformersEngine, TransformersOptions
+    from workers.sampling.transformers_engine import TransformersEngine
 
     ran = root / "ran"
     own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}

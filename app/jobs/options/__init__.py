@@ -1,0 +1,1 @@
+"""What engines, models and verifiers take, said once: the service checks it, workers do it. Nothing here is heavy."""
