@@ -74,6 +74,7 @@ class Evaluation(Base):
     sampling: Mapped[dict[str, Any]]
     sampling_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of its canonical JSON: jsonb forgets 1 against 1.0
     model: Mapped[str | None]
+    model_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)  # of the weights that a job loaded by that name
     n: Mapped[int | None] = mapped_column(Integer)  # completions per problem fixed beforehand; null = not declared
     iid: Mapped[bool] = mapped_column(server_default=sql("true"))
     counts_only: Mapped[bool] = mapped_column(server_default=sql("false"))

@@ -35,13 +35,14 @@ class Checkpoint(Base):
 
 
 class Model(Base):
-    """Weights registered under a name: a folder and the sha256 of what lies in it."""
+    """Weights as a job loaded them last under a name: their folder, and the sha256 of what lies in it."""
 
     __tablename__ = "models"
     id: Mapped[BigKey]
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     path: Mapped[str]
+    revision: Mapped[str | None]  # the commit that a name on the hub meant
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[Now]
     __table_args__ = (UniqueConstraint("project_id", "name"),)
