@@ -85,9 +85,10 @@ class EvaluationCurve:
 
 
 @dataclass(frozen=True)
-class _Graded:
+class Graded:
     """What the estimator is given, an entry for each problem that is used."""
 
+    problem_ids: Counts
     n: Counts
     c: Counts
     rewards: Rewards | None
@@ -96,24 +97,41 @@ class _Graded:
 
 def evaluation_curve(statistics: Statistics, design: Design, verifier: str, query: CurveQuery) -> EvaluationCurve:
     """The curve that the query asks for; an AppError says why there is none."""
+    statistics = statistics.drawn_as(design)
+    graded = graded_problems(statistics, design, verifier, query)
+    refuse_k_beyond_n(query, int(graded.n.min()))
+    return EvaluationCurve(_drawn(graded, query), len(statistics.n), is_unbiased(statistics, design), verifier, query)
+
+
+def is_unbiased(statistics: Statistics, design: Design) -> bool:
+    """Whether completions are independent, and every problem has as many with a result as were fixed beforehand."""
+    return design.iid and bool((statistics.n_rewards == statistics.expected(design)).all())
+
+
+def refuse_k_beyond_n(query: CurveQuery, n_min: int) -> None:
+    """Raise KExceedsN where the query asks for a k beyond the smallest n."""
+    if query.k and max(query.k) > n_min:
+        raise KExceedsN(query.metric, max(query.k), n_min)
+
+
+def graded_problems(statistics: Statistics, design: Design, verifier: str, query: CurveQuery) -> Graded:
+    """The problems that are used and their counts; an AppError says why there are none.
+
+    The statistics are those that `drawn_as` gives.
+    """
     if design.counts_only and query.metric in REWARD_METRICS:
         raise CountsOnly
-    statistics = statistics.drawn_as(design)
     if query.metric not in REWARD_METRICS and (unsaid := int((statistics.n_rewards - statistics.n).sum())):
         raise NoPassed(query.metric, verifier, unsaid)
-    graded = _graded(statistics, statistics.wanted(design), query)
-    if query.k and max(query.k) > graded.n.min():
-        raise KExceedsN(query.metric, max(query.k), int(graded.n.min()))
-    unbiased = design.iid and bool((statistics.n_rewards == statistics.expected(design)).all())
-    return EvaluationCurve(_drawn(graded, query), len(statistics.n), unbiased, verifier, query)
+    return _graded(statistics, statistics.wanted(design), query)
 
 
-def _graded(statistics: Statistics, wanted: Counts, query: CurveQuery) -> _Graded:
+def _graded(statistics: Statistics, wanted: Counts, query: CurveQuery) -> Graded:
     """The problems of the curve and their counts, as the query wants what is missing to be treated."""
     match query.missing:
         case "error":
             _refuse_missing(statistics, wanted)
-            return _Graded(statistics.n_rewards, statistics.c, statistics.rewards)
+            return Graded(statistics.problem_ids, statistics.n_rewards, statistics.c, statistics.rewards)
         case "drop":
             return _with_enough(statistics, query)
         case "fail":
@@ -130,46 +148,46 @@ def _refuse_missing(statistics: Statistics, wanted: Counts) -> None:
         raise CompletionsMissing(no_completion, no_verdict, errors, problems, expected)
 
 
-def _with_enough(statistics: Statistics, query: CurveQuery) -> _Graded:
+def _with_enough(statistics: Statistics, query: CurveQuery) -> Graded:
     """One set of problems for every k: those with as many graded completions as the largest needs."""
     largest_k = max(query.k) if query.k else 1
     used = np.flatnonzero(statistics.n_rewards >= largest_k)
     if not len(used):
         raise KExceedsN(query.metric, largest_k, int(statistics.n_rewards.max()))
     rewards = statistics.rewards and [statistics.rewards[i] for i in used]
-    return _Graded(statistics.n_rewards[used], statistics.c[used], rewards)
+    return Graded(statistics.problem_ids[used], statistics.n_rewards[used], statistics.c[used], rewards)
 
 
-def _missing_as_failed(statistics: Statistics, wanted: Counts, query: CurveQuery) -> _Graded:
+def _missing_as_failed(statistics: Statistics, wanted: Counts, query: CurveQuery) -> Graded:
     if statistics.rewards is None:
-        return _Graded(wanted, statistics.c, None)
+        return Graded(statistics.problem_ids, wanted, statistics.c, None)
     if query.fail_reward is None:
         raise FailRewardNeeded(query.metric)
-    return _Graded(wanted, statistics.c, statistics.rewards, query.fail_reward)
+    return Graded(statistics.problem_ids, wanted, statistics.c, statistics.rewards, query.fail_reward)
 
 
-def _drawn(graded: _Graded, query: CurveQuery) -> PassAtKCurve:
+def _drawn(graded: Graded, query: CurveQuery) -> PassAtKCurve:
     if graded.rewards is None:
         count_metric = cast(CountMetric, query.metric)
         return PassAtKCurve.from_counts(graded.n, graded.c, query.k, metric=count_metric, level=query.level)
     ks = query.k or default_ks(int(graded.n.min()))
-    rewards, mask = _laid_out(graded.n, graded.rewards, graded.fail_reward, len(ks))
+    rewards, mask = laid_out(graded, len(ks))
     metric = cast(RewardMetric, query.metric)
     return PassAtKCurve.from_rewards(rewards, ks, metric=metric, mask=mask, level=query.level)
 
 
-def _laid_out(
-    n: Counts, rewards: Rewards, fail_reward: float, ks: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def laid_out(graded: Graded, ks: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The n rewards of each problem as rows, and which of their entries are there.
 
     TooMuchWork before they are made: n may be declared as 2^31 - 1, and missing=fail makes up for what was not sent.
     """
+    assert graded.rewards is not None
+    n, rewards = graded.n, graded.rewards
     refuse_long_work(ks * int(np.unique(n).sum()))  # the weights at each k, once for every n that occurs
     refuse_long_work(len(n) * int(n.max()), MOST_PLACES)
     given = np.array([len(each) for each in rewards])
     mask = np.arange(n.max()) < n[:, None]
-    rows = np.where(mask, fail_reward, 0.0)
+    rows = np.where(mask, graded.fail_reward, 0.0)
     rows[np.arange(n.max()) < given[:, None]] = np.concatenate(rewards)
     return rows, mask
 

@@ -78,6 +78,41 @@ class NoVerdict(AppError):
         self.completions = completions
 
 
+class OtherProblems(AppError):
+    """Two evaluations on two problem sets: their difference would be that of the problems."""
+
+    status, type = 422, "other-problem-set"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "These evaluations are on two problem sets; evaluations are compared problem by problem, on one set.",
+            [("query/b", "on another problem set than a")],
+        )
+
+
+class OtherVerifiers(AppError):
+    """Two evaluations that no verifier has both graded: their difference would be that of the verifiers."""
+
+    status, type = 422, "no-common-verifier"
+
+    def __init__(self, verifiers: Sequence[Sequence[str]]) -> None:
+        a, b = (", ".join(names) for names in verifiers)
+        super().__init__(
+            f"No verifier has graded both: a was graded by {a}, b by {b}. "
+            "Have one of them graded by a verifier of the other.",
+            [("query/verifier", "none has graded both")],
+        )
+
+
+class RewardsTooLarge(AppError):
+    """Rewards whose differences no float64 can hold."""
+
+    status, type = 422, "beyond-float64"
+
+    def __init__(self) -> None:
+        super().__init__("The rewards differ by more than float64 holds; scale them down before they are recorded.")
+
+
 class CompletionsMissing(AppError):
     """Not every completion that the evaluation expects has a verdict, so the mean would be over a selection."""
 

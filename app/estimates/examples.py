@@ -39,6 +39,23 @@ CURVE: Final[Example] = {
     "missing": "error",
     **OF_CURVE,
 }
+# Of five problems with n = 4, of whose completions 0, 0, 2, 4 and 1 passed in a, and 0, 3, 3, 2 and 0 in b.
+COMPARISON: Final[Example] = {
+    "metric": "pass_at_k",
+    "points": [
+        {"k": 1, "difference": 0.05, "low": -0.5470970970249949, "high": 0.647097097024995, "p_value": 1.0},
+        {"k": 3, "difference": 0.05, "low": -0.7229296056037061, "high": 0.8229296056037062, "p_value": 1.0},
+    ],
+    "interval": {"method": "t", "level": 0.95},
+    "test": {"method": "sign flips, all", "seed": None},
+    "newly_solved": ["p1"],
+    "forgotten": ["p4"],
+    "problems_used": 5,
+    "problems_total": 5,
+    "missing": "error",
+    "unbiased": True,
+    "verifier": "exact-match@1",
+}
 MISSING: Final[Example] = {
     "n": 10,
     "total": 3,

@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     LargeBinary,
@@ -157,6 +158,12 @@ def problem_names(session: Session, problem_set_id: int, containing: str = "") -
     if containing:
         wanted = wanted.where(Problem.name.icontains(containing, autoescape=True))
     return dict(session.execute(wanted).all())
+
+
+def names_of(session: Session, problem_ids: Sequence[int]) -> dict[int, str]:
+    """The names of these problems, by id."""
+    wanted = func.unnest(cast(list(problem_ids), ARRAY(BigInteger))).table_valued("id").render_derived(name="wanted")
+    return dict(session.execute(select(Problem.id, Problem.name).join(wanted, wanted.c.id == Problem.id)).all())
 
 
 def verifier_id(session: Session, project_id: int, name: str, version: str) -> int | None:

@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from app.errors import AppError
+from app.estimates.comparisons import EvaluationComparison
 from app.estimates.curves import EvaluationCurve
 from app.estimates.missing import MissingCompletions
 from app.estimates.posted import Estimates
@@ -17,6 +18,7 @@ from app.estimates.problems import ProblemRow, ProblemTable
 from app.estimates.run_queries import RunSummary
 from app.estimates.runs import EvaluationOutcome
 from app.estimates.schemas import Metric, Missing
+from pkpo.comparisons import Difference
 from pkpo.curves import CurvePoint, PassAtKCurve
 
 NEXT_CURSOR: Any = Field(description="Send it as `cursor` for the next page; null at the end")
@@ -84,6 +86,65 @@ class CurveResponse(BaseModel):
             missing=drawn.query.missing,
             unbiased=drawn.unbiased,
             verifier=drawn.verifier,
+        )
+
+
+class DifferencePoint(BaseModel):
+    """The difference of two evaluations at one k."""
+
+    k: int
+    difference: float = Field(description="The mean over problems of b − a")
+    low: float | None = Field(description="null with one problem, and beyond the range of float64")
+    high: float | None
+    p_value: float = Field(description="Two-sided, of the sign-flip test: the share of signs that reach as far from 0")
+
+    @classmethod
+    def of(cls, point: Difference) -> Self:
+        """The answer for a point, where nan has become null."""
+        low, high = (None if isnan(each) else each for each in (point.low, point.high))
+        return cls(k=point.k, difference=point.difference, low=low, high=high, p_value=point.p_value)
+
+
+class SignTest(BaseModel):
+    """How the p-values were found."""
+
+    method: str = Field(description="`sign flips, all` of them, or how many were drawn")
+    seed: int | None = Field(description="Of the signs that were drawn; null where all were tried")
+
+
+class ComparisonResponse(BaseModel):
+    """What changed from evaluation a to evaluation b, over the same problems."""
+
+    metric: Metric
+    points: list[DifferencePoint] = Field(description="In ascending k")
+    interval: Interval | None = Field(description="Of the mean difference; null where one problem says nothing")
+    test: SignTest
+    newly_solved: list[str] | None = Field(
+        description="Problems never passed in a and at least once in b; null where the metric is of rewards"
+    )
+    forgotten: list[str] | None = Field(description="Problems passed at least once in a and never in b")
+    problems_used: int
+    problems_total: int = Field(description="Problems of the set")
+    missing: Missing = Field(description="How missing completions were treated")
+    unbiased: bool = Field(description="True where the curves of both are")
+    verifier: str
+
+    @classmethod
+    def of(cls, compared: EvaluationComparison) -> Self:
+        """The answer for a comparison."""
+        found = compared.found
+        return cls(
+            metric=compared.query.metric,
+            points=[DifferencePoint.of(each) for each in found.points],
+            interval=Interval(method=found.method, level=found.level) if found.problems_used > 1 else None,
+            test=SignTest(method=found.test, seed=found.seed),
+            newly_solved=None if compared.newly_solved is None else list(compared.newly_solved),
+            forgotten=None if compared.forgotten is None else list(compared.forgotten),
+            problems_used=found.problems_used,
+            problems_total=compared.problems_total,
+            missing=compared.query.missing,
+            unbiased=compared.unbiased,
+            verifier=compared.verifier,
         )
 
 

@@ -10,11 +10,13 @@ from app.auth.security import Reader
 from app.body import JsonBytes
 from app.db import SessionDep
 from app.estimates import examples, posted, runs, service
+from app.estimates.comparisons import comparison
 from app.estimates.examples import answers
 from app.estimates.missing import missing_completions
 from app.estimates.problems import problem_table
 from app.estimates.responses import (
     CheckpointCurve,
+    ComparisonResponse,
     CurveResponse,
     EstimatesResponse,
     MissingResponse,
@@ -23,7 +25,15 @@ from app.estimates.responses import (
     RunResponse,
     RunsResponse,
 )
-from app.estimates.schemas import ESTIMATE_BODY, CurveQuery, MissingQuery, ProblemsQuery, RunCurvesQuery, RunsQuery
+from app.estimates.schemas import (
+    ESTIMATE_BODY,
+    ComparisonQuery,
+    CurveQuery,
+    MissingQuery,
+    ProblemsQuery,
+    RunCurvesQuery,
+    RunsQuery,
+)
 from app.ingest.schemas import Name
 from app.paging import each_parameter_once
 
@@ -73,6 +83,24 @@ def read_curve(
     """
     curve = CurveResponse.of(service.curve(session, caller.project_id, evaluation_id, query))
     return _unless_known(request, curve.model_dump_json().encode())
+
+
+@router.get(
+    "/v1/comparisons",
+    summary="What changed from one evaluation to another",
+    responses=answers(examples.COMPARISON, ComparisonResponse) | AS_IT_WAS,
+)
+def read_comparison(
+    query: Annotated[ComparisonQuery, Query()], caller: Reader, session: SessionDep, request: Request
+) -> Response:
+    """b − a at each k, with the interval and p-value of the mean difference over problems, and what b newly solves.
+
+    Both are on one problem set. Differences are taken problem by problem, over the problems that both allow: what makes
+    a problem hard for both cancels. Options are those of a curve, for both. Where the interval leaves 0 out, the data
+    tells the two apart at that k.
+    """
+    compared = ComparisonResponse.of(comparison(session, caller.project_id, query))
+    return _unless_known(request, compared.model_dump_json().encode())
 
 
 @router.get(

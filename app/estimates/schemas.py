@@ -1,6 +1,7 @@
 """What the read side can be asked."""
 
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -61,6 +62,13 @@ class CurveQuery(CurveOptions):
             description="With `missing=fail` and max_at_k or min_at_k: the reward that a missing completion counts as"
         ),
     ] = None
+
+
+class ComparisonQuery(CurveQuery):
+    """Which two evaluations, and how they are compared."""
+
+    a: Annotated[UUID, Field(strict=False, description="The id of the evaluation that is compared to")]
+    b: Annotated[UUID, Field(strict=False, description="The id of the evaluation that is compared: b − a")]
 
 
 class RunsQuery(PageQuery):

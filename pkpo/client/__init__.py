@@ -8,7 +8,18 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("pkpo.client needs httpx: pip install 'pkpo[client]'", name=error.name) from error
 
-from pkpo.client.answers import Checkpoint, Curve, Evaluation, MissingOfProblem, Point, Sent, Transformed, Verified
+from pkpo.client.answers import (
+    Checkpoint,
+    Comparison,
+    Curve,
+    Difference,
+    Evaluation,
+    MissingOfProblem,
+    Point,
+    Sent,
+    Transformed,
+    Verified,
+)
 from pkpo.client.client import Client
 from pkpo.client.errors import ClientError, NoAnswer, ServiceError
 from pkpo.client.log import LogStatus
@@ -17,7 +28,9 @@ __all__ = [
     "Checkpoint",
     "Client",
     "ClientError",
+    "Comparison",
     "Curve",
+    "Difference",
     "Evaluation",
     "LogStatus",
     "MissingOfProblem",

@@ -114,6 +114,52 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """The mean of b − a over problems at one k, its interval and p-value; no interval with one problem only."""
+
+    k: int
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from one evaluation to another of the same problems."""
+
+    metric: Metric
+    points: tuple[Difference, ...]  # in ascending k
+    level: float | None  # of the interval; None where one problem says nothing of the spread
+    test: str  # of the p-values
+    seed: int | None  # of the signs that it drew, None where all were tried
+    newly_solved: tuple[str, ...] | None  # never passed in a, at least once in b; None for metrics of rewards
+    forgotten: tuple[str, ...] | None  # passed at least once in a, never in b
+    problems_used: int
+    problems_total: int
+    missing: Missing
+    unbiased: bool  # the curves of both are
+    verifier: str
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """The comparison of an answer."""
+        own = ("points", "level", "test", "seed", "newly_solved", "forgotten")
+        solved, forgotten = (
+            None if answer[name] is None else tuple(answer[name]) for name in ("newly_solved", "forgotten")
+        )
+        return cls(
+            **{name: answer[name] for name in cls.__dataclass_fields__ if name not in own},
+            points=tuple(Difference(**each) for each in answer["points"]),
+            level=answer["interval"] and answer["interval"]["level"],
+            test=answer["test"]["method"],
+            seed=answer["test"]["seed"],
+            newly_solved=solved,
+            forgotten=forgotten,
+        )
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """One evaluation of a run, with its curve's points; none where it is `refused`, which says why."""
 

@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pkpo.client.answers import Checkpoint, Curve, Evaluation, Metric, Missing, MissingOfProblem, Sent, Verified
+from pkpo.client.answers import (
+    Checkpoint,
+    Comparison,
+    Curve,
+    Evaluation,
+    Metric,
+    Missing,
+    MissingOfProblem,
+    Sent,
+    Verified,
+)
 from pkpo.client.batches import compressed, encoded, member
 from pkpo.client.connection import writing
 from pkpo.client.groups import run_name
@@ -14,7 +24,7 @@ JSON_LINES = "application/x-ndjson"
 
 
 class EvaluationCalls(Service):
-    """/v1/evaluations, and the curves of /v1/runs."""
+    """/v1/evaluations, /v1/comparisons, and the curves of /v1/runs."""
 
     def evaluation(
         self,
@@ -131,6 +141,25 @@ class EvaluationCalls(Service):
         for each in self._pages(f"/v1/runs/{run_name(run)}/curves", "checkpoints", query):
             yield Checkpoint.of(each)
 
+    def comparison(
+        self,
+        a: Evaluation | UUID | str,
+        b: Evaluation | UUID | str,
+        *,
+        k: int | Sequence[int] | None = None,
+        metric: Metric = "pass_at_k",
+        verifier: str | None = None,
+        missing: Missing = "error",
+        fail_reward: float | None = None,
+        level: float = 0.95,
+    ) -> Comparison:
+        """What changed from evaluation a to evaluation b of the same problem set: b − a at each k, problem by problem.
+
+        The options are those of a curve, for both; the problems are those that both allow.
+        """
+        query = _curve_query(k, metric, verifier, missing, fail_reward, level)
+        return Comparison.of(self._get("/v1/comparisons", {**query, "a": _id(a), "b": _id(b)}))
+
     def _only_evaluation(self, run: str, step: int, problem_set: str | None) -> str:
         found = [each for each in self.curves(run, problem_set=problem_set, missing="drop") if each.step == step]
         if len(found) == 1:
@@ -155,9 +184,14 @@ def _curve_query(
 
 def _path(evaluation: Evaluation | UUID | str) -> str:
     """Where the evaluation is; ValueError for what is no id."""
+    return f"/v1/evaluations/{_id(evaluation)}"
+
+
+def _id(evaluation: Evaluation | UUID | str) -> str:
+    """The id of an evaluation; ValueError for what is none."""
     identity = evaluation.id if isinstance(evaluation, Evaluation) else str(evaluation)
     try:
-        return f"/v1/evaluations/{UUID(identity)}"
+        return str(UUID(identity))
     except ValueError as error:
         raise ValueError(f"an evaluation's id is a UUID; got {identity!r}") from error
 

@@ -79,7 +79,7 @@ class TrainingCalls(Service):
           ValueError: arguments that cannot be right, and what pkpo.transform raises.
         """
         groups = Groups.of(rewards)
-        weights = dict(weights_of(transform, k))
+        weights = dict(weights_of(k))
         names, where = problem_names(problems, len(groups.sizes)), place(step, segment)
         written = None if completions is None else texts(completions, groups)
         credits = groups.credits(transform, k, scale, short)

@@ -35,6 +35,7 @@ CALLS = {
     "GET /v1/evaluations/{evaluation_id}/curve": "read",
     "GET /v1/evaluations/{evaluation_id}/problems": "read",
     "GET /v1/evaluations/{evaluation_id}/missing": "read",
+    "GET /v1/comparisons": "read",
     "GET /v1/runs": "read",
     "GET /v1/runs/{run}": "read",
     "PATCH /v1/runs/{run}": "write",
