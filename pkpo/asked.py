@@ -1,16 +1,15 @@
 """What a call of a transform asks for, as NumPy and torch both read it: weighted parts, and the groups they need."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pkpo import inputs
+from pkpo import inputs, l_statistics
 from pkpo.credits import Name, Parts
+from pkpo.names import NAMES, parsed
 from pkpo.schedules.base import mixture
 
 Attempts = float | Mapping[int, float]
 Weights = tuple[tuple[int, float], ...]
-
-NAMES = ("s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo")
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,39 @@ class Asked:
 
 
 def named(name: str, k: Attempts) -> Asked:
-    """The named transform at k, at the mixture of two that a fractional k is, or at several k by weight.
+    """The transform of that name at k, at the mixture of two that a fractional k is, or at several k by weight.
 
-    "mixed(0.25)" is mixed with lam = 0.25, for those who can hand on a name alone.
+    "mixed(0.25)" is mixed with lam = 0.25; "top_mean(2)", "cvar(0.5)" and "median" are the L-statistics with the
+    weights that pkpo.l_statistics gives at each k.
     """
-    if str(name).startswith("mixed(") and name.endswith(")"):
-        return mixed(k, _lam_in(name))
-    if name not in NAMES:
-        raise ValueError(f"transform must be one of {', '.join(NAMES)}, or mixed(lam) as mixed(0.25); got {name!r}")
-    # Of passes and failures plugin is alpha_loo: its baseline is then c / (n - 1) times alpha.
-    part = "plugin" if name == "alpha_loo" else name
-    parts = tuple((part, attempts, weight) for attempts, weight in _weights(k))
-    return _asked(name, parts, binary=name == "alpha_loo")
+    transform, argument = parsed(name)
+    if transform in NAMES:
+        # Of passes and failures plugin is alpha_loo: its baseline is then c / (n - 1) times alpha.
+        part = "plugin" if transform == "alpha_loo" else transform
+        parts = tuple((part, attempts, weight) for attempts, weight in weights_of(k))
+        return _asked(transform, parts, binary=transform == "alpha_loo")
+    if transform == "mixed":
+        assert argument is not None
+        return mixed(k, argument)
+    if transform == "history":
+        raise ValueError(f"{name} needs the past of a training, which trainers keep; pkpo.history takes a baseline")
+    given = () if argument is None else (argument,)
+    of_ranks = _OF_RANKS[transform]
+    return _asked(name, tuple((of_ranks(attempts, *given), attempts, weight) for attempts, weight in weights_of(k)))
+
+
+_OF_RANKS: Mapping[str, Callable[..., l_statistics.Weights]] = {
+    "top_mean": l_statistics.top_mean,
+    "cvar": l_statistics.cvar,
+    "median": l_statistics.median,
+}
 
 
 def mixed(k: Attempts, lam: float) -> Asked:
     """lam times centered and 1 - lam times sloo_minus_one, without the one that has no weight."""
     share = inputs.finite("lam", lam)
     both = (("centered", share), ("sloo_minus_one", 1 - share))
-    weights = _weights(k)
+    weights = weights_of(k)
     return _asked(
         "mixed", tuple((name, attempts, weight * part) for attempts, weight in weights for name, part in both if part)
     )
@@ -64,7 +77,7 @@ def mixed(k: Attempts, lam: float) -> Asked:
 
 def history(k: Attempts) -> Asked:
     """s at k, to be taken of rewards less the baseline: what is taken off all rewards takes k / n of it off s."""
-    return _asked("history", tuple(("s", attempts, weight) for attempts, weight in _weights(k)))
+    return _asked("history", tuple(("s", attempts, weight) for attempts, weight in weights_of(k)))
 
 
 def l_statistic(k: int, weights: Iterable[float]) -> Asked:
@@ -78,26 +91,13 @@ def l_statistic(k: int, weights: Iterable[float]) -> Asked:
     return _asked("l_statistic", ((v, attempts, 1.0),))
 
 
-def weights_of(name: str, k: Attempts) -> Weights:
+def weights_of(k: Attempts) -> Weights:
     """(k, weight) in ascending k: for a whole k alone weight 1, for a fractional one its floor and its ceiling."""
-    if name not in NAMES:
-        raise ValueError(f"transform must be one of {', '.join(NAMES)}; got {name!r}")
-    return _weights(k)
-
-
-def _weights(k: Attempts) -> Weights:
     if not isinstance(k, Mapping):
         return tuple(mixture(k).items())
     if not k:
         raise ValueError("k must name at least one number of attempts; got an empty mapping")
     return tuple(sorted((inputs.attempts(each), inputs.finite("a weight of k", weight)) for each, weight in k.items()))
-
-
-def _lam_in(name: str) -> float:
-    try:
-        return float(name[len("mixed(") : -1])
-    except ValueError:
-        raise ValueError(f"lam of mixed must be a number, as in mixed(0.25); got {name!r}") from None
 
 
 def _asked(name: str, parts: Parts, binary: bool = False) -> Asked:

@@ -85,7 +85,7 @@ def first_order(
 ) -> Floats:
     """Biased but at k = 1: r_i times the on-policy credit, which takes the ratios of the others for 1.
 
-    With s, the gradient of V to first order around equal policies. name is any of pkpo.TRANSFORMS; else as for exact.
+    With s, the gradient of V to first order around equal policies. name is any of pkpo.transform's; else as for exact.
     """
     return _surrogate(g, k, log_ratios, name, mask, groups, scale, clip=None)
 

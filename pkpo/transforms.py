@@ -246,7 +246,8 @@ def transform(
         array([0.    , 1.    , 0.3333, 0.    , 0.3333])
 
     Args:
-      name: one of TRANSFORMS, or "mixed(0.25)" for mixed with that lam.
+      name: one of TRANSFORMS, "mixed(0.25)" for mixed with that lam, or an L-statistic as pkpo.l_statistics names it:
+        "top_mean(2)", "cvar(0.5)", "median".
       g: rewards, shape (..., n), bool, int or float; with groups shape (N,).
       k: attempts that the objective allows, smallest_n(name, k) <= n. Between two whole numbers it stands for both:
         credits at floor(k) with weight ceil(k) - k, and at ceil(k) with k - floor(k), unbiased for that mixture of the
@@ -278,7 +279,7 @@ def transform_and_max_at_k(
     what = asked.named(name, k)
     if what.binary:
         inputs.check_binary(name, g, None, _FOR_OTHERS)
-    ks = [attempts for _, attempts, _ in what.parts]
+    ks, weights = zip(*asked.weights_of(k), strict=True)
     best = np.empty((len(g), len(ks)))
 
     def estimate(rows: slice, ranked: NDArray[np.float64]) -> None:
@@ -286,7 +287,7 @@ def transform_and_max_at_k(
 
     with np.errstate(over="ignore", invalid="ignore"):
         credits = credits_of(g, form(what.parts, g.shape[1]), factor, estimate)
-        return credits, best @ np.array([weight for _, _, weight in what.parts])
+        return credits, best @ np.array(weights)
 
 
 def smallest_n(name: str, k: Attempts) -> int:

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from pkpo import oracle
-from pkpo.asked import named
 from pkpo.baselines import BASELINES, baseline
+from pkpo.names import parsed
 from pkpo.transforms import TRANSFORMS, transform
 
 # Credits err by some 1e-16 of k/n; below this size of the gradient their rounding would show in the factor.
@@ -39,7 +39,7 @@ def is_method(name: str) -> bool:
     if name in METHODS:
         return True
     try:
-        return named(name, 1).name == "mixed"
+        return parsed(name).transform == "mixed"
     except ValueError:
         return False
 

@@ -10,8 +10,8 @@ from math import inf
 from typing import Any
 
 from pkpo.commands.errors import CommandError
+from pkpo.names import parsed
 
-TRANSFORMS = ("s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo")
 SCALES = ("sum", "mean")
 DESCRIPTION = """\
 The credits that PKPO (arXiv:2505.15201) gives the completions of a problem for their rewards, so that a policy gradient
@@ -32,6 +32,11 @@ transforms, in a group of n with g_i the reward of i:
   alpha_loo       for rewards of 0 and 1 alone: the unbiased leave-one-out form of Pass@K-GRPO, which is what plugin
                   gives them; k <= n
   s               max(g_I) summed over the subsets I of k that hold i, by C(n, k): no baseline; k <= n
+  mixed(0.25)     s less k / n times 0.25 max@k + 0.75 max@(k-1) of the others, or another number for 0.25: 0 is
+                  sloo_minus_one, 1 is centered; k <= n - 1
+
+and for another aim than the best of k: top_mean(2), the mean of the best two of k (2 in (0, k]); cvar(0.5), the mean of
+the worst half (0.5 in (0, 1]); median; k <= n, n >= 2. In a shell, brackets stand in quotes.
 
 The credits take the place of the advantages. Do not subtract the mean of the group or divide by its deviation: the
 other credits of a group depend on completion i, and the gradient would be another one's.
@@ -44,6 +49,8 @@ examples:
   [0.0, 0.0, 0.5, 0.0]
   $ echo '{"problem": "sum/7", "rewards": [1, 0.5, null]}' | pkpo transform --k 2
   {"problem": "sum/7", "rewards": [1, 0.5, null], "credits": [0.5, 0.0, null]}
+  $ echo '[0, 0.5, 1, 0]' | pkpo transform --k 2 --transform 'mixed(0.5)'
+  [-0.08333333333333333, 0.08333333333333333, 0.37499999999999994, -0.08333333333333333]
   $ zcat rewards.jsonl.gz | pkpo transform --k 8 --transform sloo > credits.jsonl
 """
 
@@ -61,7 +68,7 @@ def add_transform(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     command.add_argument(
         "--k", type=_k, required=True, help="attempts whose best reward is to rise; 2.5 is half 2 and half 3"
     )
-    command.add_argument("--transform", choices=TRANSFORMS, default="sloo_minus_one", help="see below")
+    command.add_argument("--transform", metavar="NAME", type=_name, default="sloo_minus_one", help="see below")
     command.add_argument("--scale", choices=SCALES, default="sum", help="see below")
     command.set_defaults(run=run_transform)
 
@@ -139,6 +146,16 @@ def _rewards(record: Any) -> list[float | None]:
         except OverflowError:
             raise ValueError(f"a reward is beyond the range of float64: {shown(value)}") from None
     return rewards
+
+
+def _name(text: str) -> str:
+    try:
+        transform = parsed(text).transform
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if transform == "history":
+        raise argparse.ArgumentTypeError(f"{text!r} needs the past of a training, and a line has none")
+    return text
 
 
 def _k(text: str) -> float:

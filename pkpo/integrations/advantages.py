@@ -29,11 +29,11 @@ class AdvantageEstimator:
     """Advantages that are credits for max_g@k: pass@k where rewards are 0 and 1. Each call is one training step.
 
     Args:
-      settings: k: a number, weights by number, or a schedule, as pkpo.schedules.from_spec takes it; transform: one of
-        pkpo.TRANSFORMS, sloo_minus_one unless given, or "mixed(0.25)" for pkpo.mixed with that lam; scale: mean
-        (default), sum or rms; short: zero (default) or error, for groups with fewer rewards than the transform needs;
-        state: a file that keeps how far the schedule has come, read at the first call and written at each. None: they
-        are config["pkpo"] of each call.
+      settings: k: a number, weights by number, or a schedule, as pkpo.schedules.from_spec takes it; transform: any name
+        that pkpo.transform takes, as "mixed(0.25)", sloo_minus_one unless given; scale: mean (default), sum or rms;
+        short: zero (default) or error, for groups with fewer rewards than the transform needs; state: a file that keeps
+        how far the schedule has come, read at the first call and written at each. None: they are config["pkpo"] of
+        each call.
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
@@ -92,6 +92,8 @@ class _Counted:
             # verl names groups anew at each step.
             raise ValueError(f"a schedule that observes {schedule.observes} must know problems apart, and cannot here")
         self._plan = CreditPlan(n, schedule, **chosen)
+        if self._plan.past is not None:
+            raise ValueError("history must know problems apart over the steps, and cannot here: their names are new")
         self._steps = 0
         self._file = Path(settings["state"]) if settings.get("state") else None
         if self._file is not None and self._file.exists():

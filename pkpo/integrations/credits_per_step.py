@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from pkpo.curves import default_ks
 from pkpo.estimators import max_at_ks
+from pkpo.integrations.past import Past
+from pkpo.names import parsed
 from pkpo.schedules import Observed, Schedule, State, mixture
-from pkpo.transforms import SCALES, Scale, smallest_n, transform, unit_rms
+from pkpo.transforms import SCALES, Scale, history, smallest_n, transform, unit_rms
 
 Short = Literal["zero", "error"]
 
@@ -35,7 +37,8 @@ class CreditPlan:
 
     n: completions of a group.
     schedule: k over the steps; pkpo.schedules.from_spec makes one of 8, of weights, or of a specification.
-    transform, scale: as for pkpo.transform.
+    transform, scale: as for pkpo.transform; "history(0.5)" is pkpo.history with a moving average, of that decay, of the
+      problem's max_g@k in earlier steps for a baseline.
     short: what a group with fewer rewards than the transform needs at k does: "zero" gives it no credit and counts it,
       "error" raises.
     k_eval: the k that are logged.
@@ -55,6 +58,7 @@ class CreditPlan:
     state: State = field(init=False)
     observed: Observed = field(init=False, default=None)  # in the step that the state stands at
     solved: set[str] = field(init=False, default_factory=set)
+    past: Past | None = field(init=False, default=None)  # of history
     _drawn: list[tuple[NDArray[np.float64], Sequence[str]]] = field(init=False, default_factory=list)  # in that step
 
     def __post_init__(self) -> None:
@@ -65,7 +69,12 @@ class CreditPlan:
         if self.short not in ("zero", "error"):
             raise ValueError(f"short must be zero or error; got {self.short!r}")
         largest = math.ceil(self.schedule.largest)
-        needed = smallest_n(self.transform, largest)
+        method = parsed(self.transform)
+        if method.transform == "history":
+            assert method.argument is not None
+            self.past = Past(method.argument, largest)
+        needed = _needed(self.transform, largest)
+        _needed(self.transform, math.floor(self.schedule.smallest))  # top_mean(m) needs k of at least m
         if self.n < needed:
             raise ValueError(
                 f"{self.transform} at k={largest} needs groups of at least {needed} completions; got {self.n}"
@@ -90,25 +99,42 @@ class CreditPlan:
             self._drawn = []
         while self.state["step"] < step:  # more than once where steps learned from the same completions
             self.state, self.observed = self.schedule.after(self.state, self.observed), None
+            if self.past is not None:
+                self.past.advance()
         each = [mixture(self.schedule.k(self.state, problem)) for problem in problems]
         self._drawn.append((rewards, problems))  # more than one where completions are drawn several times for a step
         drawn, of_problems = zip(*self._drawn, strict=True)
-        self.observed = self._observed(np.concatenate(drawn), list(chain(*of_problems)))
-        return step_credits(rewards, each, self.transform, self.scale, self.short, self.k_eval)
+        of_step, names = np.concatenate(drawn), list(chain(*of_problems))
+        self.observed = self._observed(of_step, names)
+        if self.past is not None:
+            self.past.draw(of_step, names)
+        return self._credited(rewards, each, problems, self.short, self.k_eval)
 
     def evaluate(self, rewards: NDArray[np.float64], problems: Sequence[str]) -> StepCredits:
         """As train, for groups that are not learned from: of any size, and the schedule stays."""
         each = [mixture(self.schedule.k(self.state, problem)) for problem in problems]
         ks = [k for k in self.k_eval if k <= rewards.shape[1]]
-        return step_credits(rewards, each, self.transform, self.scale, "zero", ks)
+        return self._credited(rewards, each, problems, "zero", ks)
+
+    def _credited(
+        self,
+        rewards: NDArray[np.float64],
+        each: Sequence[Mapping[int, float]],
+        problems: Sequence[str],
+        short: Short,
+        k_eval: Sequence[int],
+    ) -> StepCredits:
+        known = None if self.past is None else self.past.baselines(problems)
+        return step_credits(rewards, each, self.transform, self.scale, short, k_eval, known)
 
     def saved(self) -> State:
         """What JSON can hold of where the plan stands."""
         now = {"state": self.state, "observed": self.observed, "solved": sorted(self.solved)}
-        return {"schedule": repr(self.schedule), **now}
+        past = {} if self.past is None else {"past": self.past.saved()}
+        return {"schedule": repr(self.schedule), **now, **past}
 
     def resume(self, saved: State) -> None:
-        """Go on from what saved() gave.
+        """Go on from what saved() gave; one with another transform has no past, and history then begins here.
 
         Raises:
           ValueError: it is of another schedule.
@@ -116,6 +142,8 @@ class CreditPlan:
         if saved["schedule"] != repr(self.schedule):
             raise ValueError(f"the checkpoint's schedule of k is {saved['schedule']}; this run's is {self.schedule!r}")
         self.state, self.observed, self.solved = saved["state"], saved["observed"], set(saved["solved"])
+        if self.past is not None and "past" in saved:
+            self.past.resume(saved["past"])
 
     def _observed(self, rewards: NDArray[np.float64], problems: Sequence[str]) -> Observed:
         watched = self.schedule.observes
@@ -145,6 +173,7 @@ def step_credits(
     scale: Scale = "mean",
     short: Short = "zero",
     k_eval: Sequence[int] | None = None,
+    baselines: NDArray[np.float64] | None = None,
 ) -> StepCredits:
     """Credits of one step's groups, and pass@k or max_g@k at each k_eval as the policy stands at this step.
 
@@ -153,11 +182,12 @@ def step_credits(
       ks: the weights of k for each group.
       name, scale: as for pkpo.transform; short: as for CreditPlan.
       k_eval: the k that are logged, default_ks(n) unless given.
+      baselines: of history, for each group and k = 1, 2, ..., shape (P, largest k).
     Raises:
       ValueError: what pkpo.transform refuses; with short="error" a short group too.
     """
     valid = ~np.isnan(rewards)
-    needed = np.array([smallest_n(name, max(k)) for k in ks])
+    needed = np.array([_needed(name, max(k)) for k in ks])
     enough = valid.sum(axis=1) >= needed
     credits = np.zeros(rewards.shape)
     for k in {tuple(each.items()): each for each in ks}.values():
@@ -167,10 +197,32 @@ def step_credits(
         if groups.any():
             # The rms is over every completion that has a reward: short groups count as the zeros that they are.
             per_group: Scale = "sum" if scale == "rms" else scale
-            credits[groups] = transform(name, rewards[groups], k, mask=valid[groups], scale=per_group)
+            known = None if baselines is None else baselines[groups]
+            credits[groups] = _credits(name, rewards[groups], k, valid[groups], per_group, known)
     if scale == "rms":
         credits = unit_rms(credits, valid)
     return StepCredits(credits, _metrics(rewards, valid, enough, credits, ks, k_eval or default_ks(rewards.shape[1])))
+
+
+def _credits(
+    name: str,
+    g: NDArray[np.float64],
+    k: Mapping[int, float],
+    mask: NDArray[np.bool_],
+    scale: Scale,
+    baselines: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    if baselines is None:
+        return transform(name, g, k, mask=mask, scale=scale)
+    credits = np.zeros(g.shape)
+    for attempts, weight in k.items():  # each has a baseline of its own
+        credits += weight * history(g, attempts, baselines[:, attempts - 1], mask=mask, scale=scale)
+    return credits
+
+
+def _needed(name: str, k: int) -> int:
+    """The smallest group that has credits at k; history is s less its baseline."""
+    return smallest_n("s" if parsed(name).transform == "history" else name, k)
 
 
 def _metrics(

@@ -24,7 +24,7 @@ from pkpo.schedules import Schedule, from_spec
 from pkpo.schedules.spec import Spec
 from pkpo.transforms import Scale
 
-SAVED = "pkpo.json"  # where a checkpoint keeps how far the schedule of k has come
+SAVED = "pkpo.json"  # where a checkpoint keeps how far the schedule of k has come, and the past of history
 
 
 class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
@@ -33,7 +33,8 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     Takes what GRPOTrainer takes, and by keyword:
       k: attempts that the objective allows, at most num_generations; a weight for each of several; or a schedule, by
         its specification or as an object of pkpo.schedules.
-      transform: one of pkpo.TRANSFORMS, or "mixed(0.25)" for pkpo.mixed with that lam.
+      transform: one of pkpo.TRANSFORMS, or another that pkpo.transform takes, as "mixed(0.25)" or "top_mean(2)"; or
+        "history(0.5)", pkpo.history with a moving average, of that decay, of max_g@k of the problem's earlier steps.
       credit_scale: "mean" (default) multiplies by n, for TRL's losses average over completions; "rms" divides by the
         root mean square over the step's completions on all processes, so that k turns the step and not its length;
         "sum" keeps the paper's weights.
@@ -46,10 +47,10 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     all rewards are 0 or 1, pkpo/max@k for any rewards, pkpo/zero_signal_groups (their share), pkpo/mean_abs_credit,
     pkpo/missing_rewards, pkpo/short_groups, and the number of groups behind them.
 
-    A schedule stands where optimizer steps do, and is saved with each checkpoint. What it observes are the completions
-    that are trained on: max_g@k at its largest k, the mean of rewards that are 0 or 1 as solve rate, and the share of
-    the training set with a reward of 1 so far as the cumulative solve rate. Problems are told apart by the column
-    `problem` of the data, or by their prompts.
+    A schedule stands where optimizer steps do. It is saved with each checkpoint, and so is the past of history. What it
+    observes are the completions that are trained on: max_g@k at its largest k, the mean of rewards that are 0 or 1 as
+    solve rate, and the share of the training set with a reward of 1 so far as the cumulative solve rate. Problems are
+    told apart by the column `problem` of the data, or by their prompts.
 
     Raises:
       ValueError: k outside the transform's range at num_generations; an unknown transform, scale or policy; rewards

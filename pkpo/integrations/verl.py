@@ -9,7 +9,8 @@ pkpo of the group verl.plugins). Its settings are added to verl's configuration:
     loss_scale_factor          a length, the same at every step: by default verl divides by the longest of the batch
 
     +algorithm.pkpo.k          a number, {1: 0.5, 8: 0.5}, or a schedule as pkpo.schedules.from_spec takes it
-    +algorithm.pkpo.transform  sloo_minus_one, another of pkpo.TRANSFORMS, or '"mixed(0.25)"'
+    +algorithm.pkpo.transform  sloo_minus_one, or another that pkpo.transform takes, in quotes where it has brackets:
+                               '"mixed(0.25)"'; not history, for verl names groups anew at each step
     +algorithm.pkpo.scale      mean, sum or rms
     +algorithm.pkpo.short      zero or error: what a group does that has fewer rewards than the transform needs
     +algorithm.pkpo.state      a file that keeps how far the schedule has come, for a training that is resumed

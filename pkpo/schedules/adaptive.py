@@ -46,6 +46,11 @@ class Plateau:
         return max(self.levels)
 
     @property
+    def smallest(self) -> float:
+        """The smallest k that it can give."""
+        return min(self.levels)
+
+    @property
     def observes(self) -> Observes:
         """The metric that it watches."""
         return self.watch

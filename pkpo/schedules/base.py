@@ -20,6 +20,10 @@ class Schedule(Protocol):
         """The largest k that it can give: what n has to allow."""
 
     @property
+    def smallest(self) -> float:
+        """The smallest k that it can give."""
+
+    @property
     def observes(self) -> Observes | None:
         """What after asks for; "solve_rates" are by problem. None: nothing."""
 

@@ -37,6 +37,11 @@ class Constant(_Fixed):
         """The largest k that it can give."""
         return max(self.value) if isinstance(self.value, dict) else self.value
 
+    @property
+    def smallest(self) -> float:
+        """The smallest k that it can give."""
+        return min(self.value) if isinstance(self.value, dict) else self.value
+
     def k(self, state: State, problem: str | None = None) -> K:
         """Its value."""
         check_state(state)
@@ -60,6 +65,11 @@ class Step(_Fixed):
     def largest(self) -> float:
         """The largest k that it can give."""
         return max(self.first, self.then)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest k that it can give."""
+        return min(self.first, self.then)
 
     def k(self, state: State, problem: str | None = None) -> K:
         """k for the step that comes next."""
@@ -88,6 +98,11 @@ class Ramp(_Fixed):
     def largest(self) -> float:
         """The largest k that it can give."""
         return max(self.first, self.then)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest k that it can give."""
+        return min(self.first, self.then)
 
     def k(self, state: State, problem: str | None = None) -> K:
         """k for the step that comes next."""

@@ -244,7 +244,7 @@ def transform(
     """Credits of the named transform.
 
     Args:
-      name: one of TRANSFORMS, or "mixed(0.25)" for mixed with that lam.
+      name: one of TRANSFORMS, or another that pkpo.transform takes, as "mixed(0.25)".
       g: rewards, shape (..., n), bool, int or floating, on any device; with groups shape (N,).
       k: attempts that the objective allows, smallest_n(name, k) <= n; or between two, or a weight for each of several,
         as for pkpo.transform.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pkpo
-from pkpo import offpolicy, oracle
+from pkpo import oracle
 from tests.examples_of import examples
 from tests.pkpo import exact
 
@@ -74,29 +74,6 @@ def test_mixed_holds_the_named_transforms() -> None:
         np.testing.assert_array_equal(pkpo.mixed(g, k, 0), pkpo.sloo_minus_one(g, k))
         np.testing.assert_allclose(pkpo.mixed(g, k, (9 - k) / 8), pkpo.plugin(g, k), rtol=0, atol=1e-15)
     np.testing.assert_array_equal(pkpo.mixed(g, 9, 0), pkpo.sloo_minus_one(g, 9))
-
-
-@pytest.mark.parametrize("k", [1, 2, 2.5, {1: 0.5, 3: 0.5}])
-def test_a_name_may_hold_the_lam_of_mixed(k: Any) -> None:
-    g = np.random.default_rng(0).random((3, 5))
-    assert np.array_equal(pkpo.transform("mixed(-0.25)", g, k), pkpo.mixed(g, k, -0.25))
-    assert np.array_equal(offpolicy.first_order(g, k, np.zeros(g.shape), name="mixed(1e-1)"), pkpo.mixed(g, k, 0.1))
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("mixed", "transform must be one of .*, or mixed.lam. as mixed.0.25.; got 'mixed'"),
-        ("history", "transform must be one of .*; got 'history'"),
-        ("mixed(x)", "lam of mixed must be a number, as in .*; got 'mixed.x.'"),
-        ("mixed(0.25", "transform must be one of"),
-        ("mixed()", "lam of mixed must be a number"),
-        ("mixed(nan)", "lam must be finite"),
-    ],
-)
-def test_a_name_that_lacks_what_its_transform_needs_is_refused(name: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        pkpo.transform(name, [0.0, 0.5, 1.0], 2)
 
 
 def test_history_takes_a_baseline_for_each_group() -> None:

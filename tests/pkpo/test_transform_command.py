@@ -1,6 +1,8 @@
 import gzip
 import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 from itertools import pairwise
@@ -25,7 +27,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("name", [*TRANSFORMS, "mixed(0.25)", "mixed(-1e-3)", "top_mean(1.5)", "cvar(0.5)", "median"])
 @pytest.mark.parametrize("scale", command.SCALES)
 def test_the_credits_are_the_librarys_to_the_last_bit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, scale: Scale
@@ -37,7 +39,8 @@ def test_the_credits_are_the_librarys_to_the_last_bit(
 
 
 def test_the_command_offers_every_transform_and_each_scale_of_one_group() -> None:
-    assert tuple(TRANSFORMS) == command.TRANSFORMS
+    offered = re.findall(r"^  ([a-z_]+) +(?=what|s |between|for|max)", command.EPILOG, re.MULTILINE)
+    assert sorted(offered) == sorted(TRANSFORMS)
     assert set(get_args(Scale)) - {"rms"} == set(command.SCALES)
 
 
@@ -73,10 +76,11 @@ def test_the_examples_of_the_help_are_what_it_prints(
 ) -> None:
     lines = command.EPILOG.splitlines()
     examples = [(line, after) for line, after in pairwise(lines) if line.startswith("  $ echo")]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for line, after in examples:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.split("'")[1].encode())))
-        assert printed(capsys, "--k", line.split("--k ")[1]) == f"{after.strip()}\n"
+        _, rewards, _, _, _, *arguments = shlex.split(line.removeprefix("  $ "))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(rewards.encode())))
+        assert printed(capsys, *arguments) == f"{after.strip()}\n"
 
 
 def test_a_line_is_answered_before_the_next_one_is_written() -> None:
@@ -126,6 +130,21 @@ def test_lines_before_a_bad_one_have_their_credits(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize("k", ["0", "-1", "1,2", "x", "²"])
 def test_k_is_a_number_from_1_up(capsys: pytest.CaptureFixture[str], k: str) -> None:
     assert "is not a number from 1 up" in complaint(capsys, "transform", f"--k={k}", status=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("grpo", "transform must be one of s, sloo, "),
+        ("mixed", "got 'mixed'"),
+        ("mixed(nan)", "lam of mixed must be finite in float64; got nan"),
+        ("history(0.5)", "'history(0.5)' needs the past of a training, and a line has none"),
+    ],
+)
+def test_a_name_that_no_line_could_use_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    assert said in complaint(capsys, "transform", "--k", "2", "--transform", name, status=2)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

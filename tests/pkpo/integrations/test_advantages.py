@@ -83,6 +83,7 @@ def test_a_schedule_goes_on_from_its_file(tmp_path: Path) -> None:
         ({"k": 5}, "needs groups of at least 5 completions; got 4"),
         ({"k": 2, "scale": "max"}, "credit_scale must be one of"),
         ({"k": {"schedule": "signal", "smallest": 1, "largest": 4, "per_problem": True}}, "must know problems apart"),
+        ({"k": 2, "transform": "history(0.5)"}, "history must know problems apart over the steps, and cannot here"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], sentence: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pkpo
+from pkpo import oracle
 from pkpo.integrations.credits_per_step import CreditPlan
 from pkpo.schedules import from_spec
 from pkpo.schedules.spec import Spec
@@ -71,6 +72,68 @@ def test_a_transform_with_its_parameter_in_its_name() -> None:
     assert credits == pytest.approx(pkpo.mixed(BINARY, 2, 0.25, scale="mean"))
 
 
+def test_an_l_statistic_by_its_name() -> None:
+    credits = plan(4, transform="top_mean(2)").train(BINARY, NAMES, 0).credits
+    assert credits == pytest.approx(pkpo.l_statistic(BINARY, 4, (0, 0, 0.5, 0.5), scale="mean"))
+
+
+def test_history_takes_the_problems_own_past_off_and_nothing_of_the_step() -> None:
+    # Worked out here anew: of each problem the moving average of max_g@k; of a new one the mean of the known ones.
+    rng, decay, k = np.random.default_rng(3), 0.25, 3
+    made, known = plan(k, transform="history(0.25)"), dict[str, float]()
+    for step, names in enumerate((["a", "b", "a"], ["b", "c", "d"], ["a", "d", "e"])):
+        rewards = rng.random((3, 8))
+        rewards[1, 5:] = np.nan
+        of_all = np.mean(list(known.values())) if known else 0.0
+        found = made.train(rewards, names, step).credits
+        drawn: dict[str, list[float]] = {}
+        for name, group, credits in zip(names, rewards, found, strict=True):
+            there = group[~np.isnan(group)]
+            assert credits[: len(there)] == pytest.approx(
+                pkpo.history(there, k, known.get(name, of_all), scale="mean"), rel=1e-13
+            )
+            assert (credits[len(there) :] == 0).all()
+            drawn.setdefault(name, []).append(float(pkpo.max_at_k(there, k)))
+        for name, values in drawn.items():
+            new = float(np.mean(values))
+            known[name] = decay * known[name] + (1 - decay) * new if name in known else new
+
+
+def test_history_has_a_baseline_for_each_k() -> None:
+    made, g = plan({"1": 0.25, "4": 0.75}, transform="history(0)"), np.random.default_rng(4).random((2, 3, 8))
+    made.train(g[0], NAMES, 0)
+    found = made.train(g[1], NAMES, 1).credits
+    each = {k: pkpo.history(g[1], k, pkpo.max_at_k(g[0], k), scale="mean") for k in (1, 4)}
+    assert found == pytest.approx(0.25 * each[1] + 0.75 * each[4], rel=1e-13)
+    assert made.evaluate(g[0], NAMES).credits == pytest.approx(
+        sum(w * pkpo.history(g[0], k, pkpo.max_at_k(g[0], k), scale="mean") for k, w in ((1, 0.25), (4, 0.75)))
+    )  # the step that is under way is no past yet
+
+
+def test_history_is_unbiased_whatever_the_past_was() -> None:
+    made = CreditPlan(4, from_spec(2), "history(0.5)", "sum")
+    made.train(np.array([[1.0, 0.0, 0.0, 1.0]]), ["a"], 0)
+    before, p = made.saved(), 0.3
+
+    def credits(outcome: Any) -> Any:
+        now = CreditPlan(4, from_spec(2), "history(0.5)", "sum")
+        now.resume(before)
+        return now.train(outcome[None], ["a"], 1).credits[0]
+
+    assert oracle.bernoulli(lambda outcomes: np.array([*map(credits, outcomes)]), 4, p).mean == pytest.approx(
+        2 * (1 - p), rel=1e-12
+    )
+
+
+def test_completions_drawn_twice_for_a_step_are_no_past_of_each_other() -> None:
+    g = np.random.default_rng(5).random((3, 1, 8))
+    made = plan(2, transform="history(0)")
+    for step, rewards in ((0, g[0]), (0, g[1])):
+        assert made.train(rewards, ["a"], step).credits == pytest.approx(pkpo.s(rewards, 2, scale="mean"))
+    past = (pkpo.max_at_k(g[0, 0], 2) + pkpo.max_at_k(g[1, 0], 2)) / 2
+    assert made.train(g[2], ["a"], 1).credits == pytest.approx(pkpo.history(g[2], 2, past, scale="mean"))
+
+
 def test_weights_of_several_k() -> None:
     step = plan({"1": 0.5, "8": 0.5}).train(BINARY, NAMES, 0)
     assert step.credits == pytest.approx(pkpo.multi_k(BINARY, {1: 0.5, 8: 0.5}, scale="mean"))
@@ -123,6 +186,28 @@ def test_what_is_saved_is_all_that_a_plan_remembers(spec: Spec) -> None:
         assert (again.train(BINARY, NAMES, step).credits == whole.train(BINARY, NAMES, step).credits).all()
 
 
+def test_the_past_of_history_is_saved_to_the_last_bit() -> None:
+    rng, falling = np.random.default_rng(6), {"schedule": "linear", "from": 8, "to": 1, "over": 7}
+    steps = [(rng.random((3, 8)), [str(name) for name in rng.permutation(5)[:3]]) for _ in range(8)]
+    steps[1][0][0, 3:] = np.nan  # too short for the largest k: nothing is known of it there
+    whole, first = (plan(falling, transform="history(0.3)", scale="rms") for _ in range(2))
+    for step in range(3):
+        whole.train(*steps[step], step)
+        first.train(*steps[step], step)
+    again = plan(falling, transform="history(0.3)", scale="rms")
+    again.resume(json.loads(json.dumps(first.saved(), allow_nan=False)))
+    for step in range(3, 8):
+        assert (again.train(*steps[step], step).credits == whole.train(*steps[step], step).credits).all()
+    assert again.saved() == whole.saved()
+
+
+def test_history_may_begin_in_the_middle_of_a_training() -> None:
+    first, again = plan(4), plan(4, transform="history(0.5)")
+    first.train(BINARY, NAMES, 0)
+    again.resume(json.loads(json.dumps(first.saved())))
+    assert again.train(BINARY, NAMES, 1).credits == pytest.approx(pkpo.s(BINARY, 4, scale="mean"))
+
+
 def test_an_evaluation_leaves_the_schedule_where_it_is() -> None:
     made = plan({"schedule": "linear", "from": 8, "to": 1, "over": 7})
     before = made.saved()
@@ -144,6 +229,16 @@ def test_a_plan_of_another_schedule_is_refused() -> None:
             "at k=9 needs groups of at least 9 completions; got 8",
         ),
         (7.5, {"transform": "centered"}, "centered at k=8 needs groups of at least 9 completions; got 8"),
+        (9, {"transform": "history(0.5)"}, "at k=9 needs groups of at least 9 completions; got 8"),
+        (4, {"transform": "history(1)"}, r"decay of history must be in \[0, 1\); got 1.0"),
+        (4, {"transform": "history"}, r"or in a trainer history\(decay\); got 'history'"),
+        (
+            {"schedule": "step", "from": 8, "to": 2, "at": 9},
+            {"transform": "top_mean(3)"},
+            r"m must be in \(0, k\]; got m=3.0, k=2",
+        ),
+        ({"schedule": "plateau", "levels": [8, 2], "patience": 1}, {"transform": "top_mean(3)"}, "got m=3.0, k=2"),
+        ({"1": 0.5, "8": 0.5}, {"transform": "top_mean(3)"}, "got m=3.0, k=1"),
         (4, {"scale": "max"}, "credit_scale must be one of sum, mean, rms; got 'max'"),
         (4, {"short": "drop"}, "short must be zero or error; got 'drop'"),
         (4, {"k_eval": [9]}, "k_eval must be at most the completions of a group, 8; got 9"),

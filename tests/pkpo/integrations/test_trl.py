@@ -76,13 +76,14 @@ def test_an_adapter(tmp_path: Path) -> None:
     assert_equal(trainer.model, oracle, tiny_trl.adapted())
 
 
-def test_a_training_that_is_resumed_ends_where_it_would_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transform", ["sloo_minus_one", "history(0.5)"])
+def test_a_training_that_is_resumed_ends_where_it_would_have(tmp_path: Path, transform: str) -> None:
     settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
     falling = {"schedule": "linear", "from": 8, "to": 2, "over": 3}
-    whole = tiny_trl.trainer(tmp_path, settings=settings, k=falling)
+    whole = tiny_trl.trainer(tmp_path, settings=settings, k=falling, transform=transform)
     whole.train()
     assert [step["pkpo/k"] for step in whole.state.log_history[:4]] == [8, 6, 4, 2]
-    again = tiny_trl.trainer(tmp_path, settings=settings, k=falling)
+    again = tiny_trl.trainer(tmp_path, settings=settings, k=falling, transform=transform)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert len(again.kept) == len(whole.kept) // 2
     assert torch.equal(weights(again.model), weights(whole.model))
