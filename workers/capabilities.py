@@ -4,6 +4,8 @@ import logging
 from importlib.util import find_spec
 from typing import Final
 
+from workers.sampling.registry import NEEDS
+
 LIBRARIES: Final = {"verify:math": "math_verify", "verify:reasoning-gym": "reasoning_gym"}
 logger = logging.getLogger(__name__)
 
@@ -16,6 +18,12 @@ def capabilities() -> tuple[str, ...]:
             found.append(capability)
         else:
             logger.info("not offered: %s, for want of the package %s, which `make worker` installs", capability, module)
+    for name, modules in NEEDS.items():
+        if missing := [module for module in modules if find_spec(module) is None]:
+            wanted = " and ".join(missing)
+            logger.info("not offered: sampling:%s, for want of %s, which `make worker` installs", name, wanted)
+        else:
+            found.append(f"sampling:{name}")
     if (reason := _obstacle_to_code()) is None:
         found.append("verify:python")
     else:

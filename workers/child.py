@@ -22,7 +22,11 @@ from app.models import Job
 from workers.child_work import JobFailed, Work
 
 # The module of each kind has `run(work)`.
-KINDS: Final[Mapping[str, str]] = {"import": "workers.child_import", "verification": "workers.child_verification"}
+KINDS: Final[Mapping[str, str]] = {
+    "import": "workers.child_import",
+    "verification": "workers.child_verification",
+    "sampling": "workers.child_sampling",
+}
 PARENT: Final = "PKPO_WORKER_PID"
 PR_SET_PDEATHSIG: Final = 1
 LOST: Final = 75  # EX_TEMPFAIL

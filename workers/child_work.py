@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -56,6 +56,48 @@ class Progress:
         return True
 
 
+class Closable(Protocol):
+    """What can be let go of."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class Shelf:
+    """What a job leaves loaded for the next one of its process, where there is a next one."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, Closable] | None = None
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether the process is worth keeping."""
+        return self._kept is not None
+
+    def take(self, key: Any, kind: type[T]) -> T | None:
+        """What was kept under this key; what was kept under another is let go."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        if kept[0] == key and isinstance(kept[1], kind):
+            return kept[1]
+        kept[1].close()
+        return None
+
+    def keep(self, key: Any, thing: Closable) -> None:
+        """Keep it."""
+        self._kept = key, thing
+
+    def clear(self) -> None:
+        """Let go of it."""
+        if self._kept is not None:
+            self._kept[1].close()
+        self._kept = None
+
+
 @dataclass(frozen=True)
 class Work:
     """A job, as its own process sees it."""
@@ -67,6 +109,7 @@ class Work:
     kind: str
     spec: dict[str, Any]
     progress: Progress = field(default_factory=Progress)
+    shelf: Shelf = field(default_factory=Shelf)
 
     @contextmanager
     def fenced(self, done: int = 0) -> Iterator[Session]:

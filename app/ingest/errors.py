@@ -17,6 +17,18 @@ class EvaluationConflict(AppError):
         )
 
 
+class OtherWeights(AppError):
+    """A model whose weights are not those that the evaluation was sampled from before."""
+
+    status, type = 409, "other-weights"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} holds other weights than those this evaluation was sampled from: another run, step or sampling "
+            "makes another evaluation."
+        )
+
+
 class AmbiguousProblemSet(AppError):
     """A bare name of a problem set that has several versions."""
 

@@ -1,18 +1,29 @@
 """Evaluations, known by what they evaluate: asking twice for the same one finds the first."""
 
 import hashlib
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.ingest.canonical import canonical_json
-from app.ingest.errors import AmbiguousProblemSet, EvaluationConflict
+from app.ingest.errors import AmbiguousProblemSet, EvaluationConflict, OtherWeights
 from app.ingest.schemas import EvaluationResponse, NewEvaluation
 from app.ingest.verdicts import FIRST_VERSION
-from app.models import Checkpoint, Evaluation, ProblemSet, Run
+from app.models import Checkpoint, Evaluation, EvaluationProblem, Model, ProblemSet, Run
+
+
+@dataclass(frozen=True)
+class SampledModel:
+    """Weights on the machine of a job, by the name that its spec has."""
+
+    name: str
+    path: str
+    revision: str | None
+    sha256: bytes
 
 
 def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) -> tuple[UUID, bool]:
@@ -36,6 +47,28 @@ def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) 
     if differing := [field for field, value in claims.items() if value != getattr(stored, field)]:
         raise EvaluationConflict(differing)
     return stored.uuid, False
+
+
+def raise_n(session: Session, evaluation: Evaluation, n: int) -> None:
+    """Declare n completions per problem where fewer are: for all problems alike, whatever came out so far."""
+    fewer = or_(Evaluation.n.is_(None), Evaluation.n < n)
+    session.execute(update(Evaluation).where(Evaluation.id == evaluation.id, fewer).values(n=n))
+
+
+def record_model(session: Session, evaluation: Evaluation, model: SampledModel) -> None:
+    """Note the weights that a job has loaded for the evaluation; OtherWeights where it has completions of others."""
+    row = {"path": model.path, "revision": model.revision, "sha256": model.sha256}
+    registered = insert(Model).values(row | {"project_id": evaluation.project_id, "name": model.name})
+    session.execute(registered.on_conflict_do_update(index_elements=["project_id", "name"], set_=row))
+    session.refresh(evaluation, with_for_update={"key_share": True})
+    if evaluation.model_sha256 not in (None, model.sha256) and _has_completions(session, evaluation):
+        raise OtherWeights(model.name)
+    evaluation.model_sha256 = model.sha256
+
+
+def _has_completions(session: Session, evaluation: Evaluation) -> bool:
+    drawn = select(EvaluationProblem).filter_by(evaluation_id=evaluation.id).where(EvaluationProblem.completions > 0)
+    return bool(session.scalar(select(drawn.exists())))
 
 
 def find_evaluation(session: Session, project_id: int, evaluation_id: UUID, *, for_writing: bool = False) -> Evaluation:

@@ -1,18 +1,28 @@
 """What can be known at submission to be wrong with a job."""
 
-from pydantic import BaseModel
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.config import Settings
 from app.errors import InvalidRequest, NotFound
+from app.estimates.errors import ProblemSetNotFound
+from app.estimates.runs import find_problem_set
 from app.ingest.errors import CountsOnly
 from app.ingest.evaluations import find_evaluation
-from app.jobs.errors import unknown_evaluation
-from app.jobs.specs import ImportSpec, VerificationSpec
+from app.jobs.errors import ModelNotAllowed, unknown_evaluation, wrong_options
+from app.jobs.options.engines import ENGINE_OPTIONS
+from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
+from app.jobs.specs import ImportSpec, SamplingSpec, VerificationSpec
+from app.jobs.specs.verification import capability_of
 from app.jobs.uploads import find_upload
+from app.models import Problem
 from pkpo.readers import READERS
 
 
-def check(session: Session, project_id: int, spec: BaseModel) -> None:
+def check(session: Session, project_id: int, settings: Settings, spec: BaseModel) -> None:
     """Raise what an AppError says of a job that could only fail."""
     match spec:
         case ImportSpec():
@@ -27,3 +37,67 @@ def check(session: Session, project_id: int, spec: BaseModel) -> None:
                 raise unknown_evaluation() from None
             if evaluation.counts_only:
                 raise CountsOnly
+        case SamplingSpec():
+            for verifier in spec.verifiers:
+                capability_of(verifier, {})
+            _check_engine(settings, spec)
+            _check_problems(session, project_id, spec)
+
+
+def _check_engine(settings: Settings, spec: SamplingSpec) -> None:
+    given: dict[str, Any] = spec.engine_options
+    if spec.engine == "openai":
+        _check_server(settings, given.get("base_url"))
+        given = {"base_url": "http://of-the-worker"} | given  # where none is given the worker has one
+    else:
+        check_model(settings, spec.model)
+    try:
+        ENGINE_OPTIONS[spec.engine].model_validate(given)
+    except ValidationError as error:
+        known = ENGINE_OPTIONS[spec.engine].model_fields
+        raise wrong_options(f"the engine {spec.engine}", "/spec/engine_options", known, error) from None
+
+
+def _check_server(settings: Settings, base_url: object) -> None:
+    """A worker sends requests to it: where others than this machine may submit, the operator says which there are."""
+    if base_url is None or settings.listens_on_loopback or base_url in settings.openai_servers:
+        return
+    raise InvalidRequest(
+        "This service can be reached from other machines, so PKPO_OPENAI_SERVERS lists the servers that jobs may name.",
+        [("/spec/engine_options/base_url", "not allowed")],
+    )
+
+
+def check_model(settings: Settings, name: str) -> None:
+    """Raise ModelNotAllowed for a name that no hub has, and for a folder that may not be loaded.
+
+    What lies under a root that this machine does not have, the worker must tell.
+    """
+    try:
+        if not is_local(name):
+            hub_name(name)
+        elif root_of(name, settings.roots_of_models)[1].is_dir():
+            local_folder(name, settings.roots_of_models)
+    except ModelRefused as error:
+        raise ModelNotAllowed(str(error).replace(repr(name), "The model").replace(name, "The model")) from None
+    except OSError as error:
+        raise ModelNotAllowed(f"The model's folder cannot be read: {error.strerror}.") from None
+
+
+def _check_problems(session: Session, project_id: int, spec: SamplingSpec) -> None:
+    try:
+        set_id = find_problem_set(session, project_id, spec.problem_set)
+    except ProblemSetNotFound:
+        raise InvalidRequest(
+            "This project has no problem set of this name and version; `pkpo problems import` brings one.",
+            [("/spec/problem_set", "no such problem set")],
+        ) from None
+    chosen = select(Problem.prompt).filter_by(problem_set_id=set_id).order_by(Problem.id).limit(spec.limit).subquery()
+    problems, prompts = session.execute(select(func.count(), func.count(chosen.c.prompt)).select_from(chosen)).one()
+    if prompts == problems > 0:
+        return
+    lacking = f"{problems - prompts} of its problems have no prompt" if problems else "it has no problems"
+    raise InvalidRequest(
+        f"Nothing can be drawn for this problem set: {lacking}. `pkpo problems import` adds what is missing.",
+        [("/spec/problem_set", "without prompts" if problems else "no problems")],
+    )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 from app.errors import AppError, InvalidRequest
 
 
@@ -27,6 +29,15 @@ class UnknownJobVerifier(AppError):
             f"No worker of this version has that verifier; there are {', '.join(offered)}.",
             [("/spec/verifier", "not offered")],
         )
+
+
+class ModelNotAllowed(AppError):
+    """A model that no worker may load."""
+
+    status, type = 422, "model-not-allowed"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"{sentence.removesuffix('.')}.", [("/spec/model", "not allowed")])
 
 
 class JobOver(AppError):
@@ -55,3 +66,15 @@ def unknown_upload() -> InvalidRequest:
 def unknown_evaluation() -> InvalidRequest:
     """A verification of an evaluation that there is not."""
     return InvalidRequest("This project has no evaluation of this id.", [("/spec/evaluation", "no such evaluation")])
+
+
+def wrong_options(whose: str, pointer: str, known: Iterable[str], error: ValidationError) -> InvalidRequest:
+    """Options that are not among those known, or values that they do not take; what was sent is not repeated."""
+    errors = []
+    for each in error.errors(include_url=False, include_input=False):
+        is_unknown = each["type"] == "extra_forbidden"
+        where = [str(step) for step in (each["loc"][:-1] if is_unknown else each["loc"])]
+        says = "no such option" if is_unknown else each["msg"].removeprefix("Value error, ")
+        errors.append(("/".join([pointer, *where]), says))
+    names = ", ".join(known)
+    return InvalidRequest(f"The options of {whose} are {names or 'none'}; `errors` says what is wrong.", errors)

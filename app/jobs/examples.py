@@ -13,6 +13,22 @@ VERIFICATION: Final[Example] = {
     "kind": "verification",
     "spec": {"version": 1, "evaluation": "5f0c6a2e-5a4e-4c3b-8f41-0d6a2f0e9b7c", "verifier": "exact-match@1"},
 }
+SAMPLING: Final[Example] = {
+    "kind": "sampling",
+    "spec": {
+        "version": 1,
+        "run": "qwen3-0.6b",
+        "step": 0,
+        "problem_set": "chain-sum@1",
+        "model": "Qwen/Qwen3-0.6B",
+        "engine": "vllm",
+        "engine_options": {"max_model_len": 4096},
+        "n": 16,
+        "sampling": {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "stop": ["\n\n"], "seed": 0},
+        "prompt": "chat",
+        "verifiers": ["reasoning-gym@1"],
+    },
+}
 JOB: Final[Example] = {
     "id": "8f14e45f-ceea-467f-a3d1-6e3f0f5c1a2b",
     "kind": "import",

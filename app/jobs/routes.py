@@ -24,7 +24,7 @@ from app.jobs.schemas import (
     UploadResponse,
     WorkersResponse,
 )
-from app.jobs.specs import ImportSpec, NewJob, OfAnyKind, VerificationSpec, offer
+from app.jobs.specs import ImportSpec, NewJob, OfAnyKind, SamplingSpec, VerificationSpec, offer
 from app.jobs.uploads import store_upload
 from app.paging import PageQuery, WholeNumber, each_parameter_once
 
@@ -37,7 +37,10 @@ LastEventId = Annotated[
 ]
 OF_ANY_KIND: Final = TypeAdapter(OfAnyKind)
 AS_DOCUMENTED: Final = TypeAdapter(
-    Annotated[NewJob[ImportSpec | VerificationSpec], Field(examples=[examples.IMPORT, examples.VERIFICATION])]
+    Annotated[
+        NewJob[ImportSpec | VerificationSpec | SamplingSpec],
+        Field(examples=[examples.IMPORT, examples.VERIFICATION, examples.SAMPLING]),
+    ]
 )
 FILE: Final = {
     "requestBody": {"required": True, "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}
@@ -70,10 +73,12 @@ def upload(
     openapi_extra=documented(AS_DOCUMENTED),
     dependencies=[once("jobs")],
 )
-def submit_job(caller: Submitter, body: JsonBytes, session: SessionDep, response: Response) -> JobResponse:
+def submit_job(
+    request: Request, caller: Submitter, body: JsonBytes, session: SessionDep, response: Response
+) -> JobResponse:
     """The job waits for a worker that can do it: `workers` says how many of those there are now."""
     offered = offer(parse(OF_ANY_KIND, body).kind)
-    job = service.submit(session, caller, parse(offered.request, body))
+    job = service.submit(session, caller, request.app.state.settings, parse(offered.request, body))
     response.headers["Location"] = f"/v1/jobs/{job.uuid}"
     return stored.described(session, job)
 

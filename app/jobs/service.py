@@ -16,6 +16,7 @@ from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.auth.service import Caller
+from app.config import Settings
 from app.errors import NotFound
 from app.jobs.checks import check
 from app.jobs.errors import JobOver
@@ -67,12 +68,12 @@ class Claimed:
     kind: str
 
 
-def submit(session: Session, caller: Caller, wanted: NewJob[Any]) -> Job:
+def submit(session: Session, caller: Caller, settings: Settings, wanted: NewJob[Any]) -> Job:
     """The new job, queued when this transaction commits."""
     offered = offer(wanted.kind)
     spec: BaseModel = wanted.spec
     capability = offered.capability(spec)
-    check(session, caller.project_id, spec)
+    check(session, caller.project_id, settings, spec)
     job = Job(
         project_id=caller.project_id,
         api_key_id=caller.api_key_id,
@@ -91,6 +92,12 @@ def submit(session: Session, caller: Caller, wanted: NewJob[Any]) -> Job:
     return job
 
 
+def submit_from(session: Session, attempt: Attempt, settings: Settings, wanted: NewJob[Any]) -> Job:
+    """The new job that a job submits, in a fenced transaction, for whoever submitted that one."""
+    parent = session.get_one(Job, attempt.job_id)
+    return submit(session, Caller(parent.project_id, parent.api_key_id, frozenset()), settings, wanted)
+
+
 def find_job(session: Session, project_id: int, job_id: UUID, *, for_update: bool = False) -> Job:
     """The job; NotFound where the project has none of this id."""
     wanted = select(Job).filter_by(project_id=project_id, uuid=job_id)
@@ -99,6 +106,13 @@ def find_job(session: Session, project_id: int, job_id: UUID, *, for_update: boo
     if job is None:
         raise NotFound("This project has no job of this id.")
     return job
+
+
+def waits(session: Session, project_id: int, kind: str, told: dict[str, Any]) -> bool:
+    """Whether a job of this kind, told this among others, is queued; it will not start before this transaction ends."""
+    queued = select(Job.id).filter_by(project_id=project_id, kind=kind, state="queued")
+    held = queued.where(Job.spec.contains(told)).limit(1).with_for_update(read=True, key_share=True)
+    return session.scalar(held) is not None
 
 
 def cancel(session: Session, project_id: int, job_id: UUID) -> Job:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.auth.service import Caller
+from app.config import Settings
 from app.jobs import service
 from app.jobs.specs import NewJob, VerificationSpec
 from app.models import Job, Project
@@ -73,7 +74,7 @@ def test_row_and_queue_are_there_together_or_not_at_all(client: httpx.Client, se
     spec = VerificationSpec(evaluation=UUID(path.rpartition("/")[2]), verifier="exact-match")
     project_id = session.scalars(select(Project.id)).one()
     caller = Caller(project_id, None, frozenset())
-    service.submit(session, caller, NewJob(kind="verification", spec=spec, priority=3))
+    service.submit(session, caller, Settings(), NewJob(kind="verification", spec=spec, priority=3))
     assert session.execute(QUEUED).all() == [("cpu/verify", 3)]
     session.rollback()
     assert session.execute(QUEUED).all() == []

@@ -4,13 +4,14 @@ from app.jobs.options.engines import SamplingRefused, SamplingSettings
 from app.jobs.options.models import ModelRefused, allowed_roots
 from workers.sampling.engine import (
     Engine,
+    Model,
     Request,
     Sample,
     SamplingFailed,
     by_problem,
     completion_seed,
 )
-from workers.sampling.models import Model, resolved_model
+from workers.sampling.models import resolved_model
 from workers.sampling.registry import offered_engines, sampling_engine
 
 __all__ = [

@@ -5,6 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 from uuid import UUID
@@ -62,12 +63,34 @@ class Sample:
     logprob: float | None
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model on this machine whose files were checked.
+
+    Attributes:
+      name: what was asked for.
+      folder: real, absolute, and without a symbolic link in the way.
+      revision: the commit that a hub name meant; None for a folder.
+      sha256: of its files, `model_sha256`.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None
+    sha256: str
+
+
 class Engine(ABC):
     """A model that is loaded, or a server that is asked. It stays good for any number of calls, one at a time."""
 
     name: ClassVar[str]
     Options: ClassVar[type[Options]]
-    model_sha256: str | None = None  # of the files that were loaded; None where a server has them
+    model: Model | None = None  # that was loaded; None where a server has it
+
+    @property
+    def model_sha256(self) -> str | None:
+        """Of the files that were loaded; None where a server has them."""
+        return None if self.model is None else self.model.sha256
 
     @abstractmethod
     def sample(self, requests: Iterable[Request], settings: SamplingSettings) -> Iterator[Sample]:

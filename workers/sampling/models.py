@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from app.jobs.options.models import (
@@ -16,24 +15,9 @@ from app.jobs.options.models import (
     is_of_model,
     local_folder,
 )
-from workers.sampling.engine import SamplingFailed
+from workers.sampling.engine import Model, SamplingFailed
 
-
-@dataclass(frozen=True)
-class Model:
-    """A model on this machine whose files were checked.
-
-    Attributes:
-      name: what was asked for.
-      folder: real, absolute, and without a symbolic link in the way.
-      revision: the commit that a hub name meant; None for a folder.
-      sha256: of its files, `model_sha256`.
-    """
-
-    name: str
-    folder: Path
-    revision: str | None
-    sha256: str
+Files = frozenset[tuple[str, int, int, int]]
 
 
 def resolved_model(name: str, roots: Sequence[Path]) -> Model:
@@ -96,6 +80,12 @@ def model_sha256(folder: Path) -> str:
         with path.open("rb") as file:
             lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def fingerprint(folder: Path) -> Files:
+    """What changes with the model's files, without reading them: name, inode, size and time of each."""
+    found = ((path.name, path.stat()) for path in folder.iterdir() if is_of_model(path.name))
+    return frozenset((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
 def _downloaded(name: str, repository: str, revision: str | None) -> Path:

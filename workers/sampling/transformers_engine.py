@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from app.jobs.options.engines import Options, SamplingSettings, TransformersOptions
-from workers.sampling.engine import Engine, Request, Sample
-from workers.sampling.models import Model, not_loaded
+from workers.sampling.engine import Engine, Model, Request, Sample
+from workers.sampling.models import not_loaded
 from workers.sampling.prompts import Prompts
 
 LOADING: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
@@ -25,20 +25,20 @@ class TransformersEngine(Engine):
     Options: ClassVar[type[Options]] = TransformersOptions
 
     def __init__(self, model: Model, options: TransformersOptions) -> None:
-        self.model_sha256 = model.sha256
+        self.model = model
         try:
-            self._model = transformers.AutoModelForCausalLM.from_pretrained(
+            self._network = transformers.AutoModelForCausalLM.from_pretrained(
                 model.folder, use_safetensors=True, dtype=options.dtype, **LOADING
             ).to(options.device)
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(model.folder, **LOADING)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded(model, "transformers", error) from error
-        self._model.eval()
-        self._prompts = Prompts(self._tokenizer, int(self._model.config.get_text_config().max_position_embeddings))
+        self._network.eval()
+        self._prompts = Prompts(self._tokenizer, int(self._network.config.get_text_config().max_position_embeddings))
         self._ends = self._end_tokens()
 
     def _end_tokens(self) -> frozenset[int]:
-        of_model = self._model.generation_config.eos_token_id
+        of_model = self._network.generation_config.eos_token_id
         found = of_model if isinstance(of_model, list) else [of_model]
         return frozenset(token for token in (*found, self._tokenizer.eos_token_id) if token is not None)
 
@@ -55,8 +55,8 @@ class TransformersEngine(Engine):
         logprob, text, finish_reason, cache = 0.0, "", "length", None
         following = prompt
         while len(drawn) < settings.max_tokens:
-            input_ids = torch.tensor([following], device=self._model.device)
-            out = self._model(input_ids=input_ids, past_key_values=cache, use_cache=True)
+            input_ids = torch.tensor([following], device=self._network.device)
+            out = self._network(input_ids=input_ids, past_key_values=cache, use_cache=True)
             cache, logits = out.past_key_values, out.logits[0, -1].double().cpu()
             token = draw(logits, settings, generator)
             logprob += float(logits.log_softmax(-1)[token])

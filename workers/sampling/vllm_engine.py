@@ -5,8 +5,8 @@ from itertools import count, islice
 from typing import Any, ClassVar, Final
 
 from app.jobs.options.engines import Options, SamplingSettings, VllmOptions
-from workers.sampling.engine import Engine, Request, Sample, SamplingFailed
-from workers.sampling.models import Model, not_loaded
+from workers.sampling.engine import Engine, Model, Request, Sample, SamplingFailed
+from workers.sampling.models import not_loaded
 from workers.sampling.prompts import Prompts
 
 IN_FLIGHT: Final = 2048  # more than vLLM runs at once, so that it never waits for us
@@ -26,7 +26,7 @@ class VllmEngine(Engine):
         import vllm  # gigabytes, and seconds to import
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        self.model_sha256 = model.sha256
+        self.model = model
         self._vllm: Any = vllm
         self._dead: type[Exception] = EngineDeadError
         self._names = map(str, count())  # of requests, never twice

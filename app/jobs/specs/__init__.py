@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from app.ingest.verdicts import STRICT
 from app.jobs.errors import KindNotOffered
 from app.jobs.specs.importing import ImportSpec
+from app.jobs.specs.sampling import SamplingSpec, to_sample
 from app.jobs.specs.verification import RAREST, VERIFIERS, VerificationSpec, to_verify
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "OfAnyKind",
     "Offer",
     "Queue",
+    "SamplingSpec",
     "VerificationSpec",
     "offer",
 ]
@@ -58,6 +60,7 @@ class Offer:
 OFFERS: Final[Mapping[str, Offer]] = {
     "import": Offer(TypeAdapter(NewJob[ImportSpec]), "cpu", lambda spec: "import"),
     "verification": Offer(TypeAdapter(NewJob[VerificationSpec]), "cpu", to_verify),
+    "sampling": Offer(TypeAdapter(NewJob[SamplingSpec]), "gpu", to_sample),
 }
 
 

@@ -1,7 +1,7 @@
 """Verification jobs."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
 
@@ -36,12 +36,17 @@ RAREST: Final = ("verify", "verify:math", "verify:reasoning-gym", "verify:python
 
 def to_verify(spec: VerificationSpec) -> str:
     """What a worker must be able to do for it; UnknownJobVerifier where there is no such verifier."""
-    name, _ = versioned_name(spec.verifier)
+    return capability_of(spec.verifier, spec.options)
+
+
+def capability_of(verifier: str, options: Mapping[str, Any]) -> str:
+    """What a worker must be able to do for a verifier with these options; UnknownJobVerifier where there is none."""
+    name, _ = versioned_name(verifier)
     if ":" in name:  # a function of the operator's own, in a module that workers have
         return "verify"
     if name not in VERIFIERS:
         raise UnknownJobVerifier(VERIFIERS)
-    if name == "weighted" and isinstance(terms := spec.options.get("terms"), list):
+    if name == "weighted" and isinstance(terms := options.get("terms"), list):
         names = (versioned_name(str(term.get("verifier")))[0] for term in terms if isinstance(term, dict))
         return max((VERIFIERS[name] for name in names if name in VERIFIERS), key=RAREST.index, default="verify")
     return VERIFIERS[name]
