@@ -1,65 +1,131 @@
 """Maximum likelihood for counts of problems whose solve rates are Beta(a, b), for one or many data sets at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class Tables(NamedTuple):
-    """What the likelihood needs of R data sets, shape (R, J): how many problems have more than j = 0, 1, ... of it."""
+_TERMS = 64  # of a sum over j that are added one by one; the others by Euler and Maclaurin's formula
 
-    passes: Floats
-    failures: Floats
-    totals: Floats
+
+class Tally(NamedTuple):
+    """Counts of R data sets: for j < 64 how many problems have more than j, and how many have each larger count."""
+
+    above: Floats  # (R, min(J, 64)), J the largest count
+    larger: Floats  # (U,), the counts over 64 that occur
+    times: Floats  # (R, U)
 
     @classmethod
-    def of(cls, n: NDArray[np.int64], c: NDArray[np.int64]) -> "Tables":
+    def of(cls, counts: Counts) -> "Tally":
+        """The tally of counts of shape (R, P)."""
+        width = min(int(counts.max()), _TERMS)
+        distinct, place = np.unique(counts, return_inverse=True)
+        rows = np.arange(len(counts))[:, None] * len(distinct)
+        flat = np.bincount((rows + place.reshape(counts.shape)).ravel(), minlength=len(counts) * len(distinct))
+        times = flat.reshape(len(counts), -1).astype(np.float64)
+        above = times @ (distinct[:, None] > np.arange(width)).astype(np.float64)
+        large = distinct > _TERMS
+        return cls(above, distinct[large].astype(np.float64), times[:, large])
+
+    def at(self, rows: NDArray[np.bool_]) -> "Tally":
+        """The tally of some of the data sets."""
+        return Tally(self.above[rows], self.larger, self.times[rows])
+
+    def total(self, each: "Sums", at: Floats) -> Floats:
+        """Sum over problems of the sum over j below its count of f(at + j), shape (R,), at of shape (R,)."""
+        j = np.arange(self.above.shape[1])
+        total: Floats = (self.above * each.term(at[:, None] + j)).sum(axis=1)
+        if len(self.larger):
+            total += (self.times * each.beyond(at[:, None] + _TERMS, self.larger - _TERMS)).sum(axis=1)
+        return total
+
+
+class Sums(NamedTuple):
+    """A function f: its values, and the sum of f(x + j) over j < d, within 1e-14 of itself where x is at least 64."""
+
+    term: Callable[[Floats], Floats]
+    beyond: Callable[[Floats, Floats], Floats]
+
+
+def _reciprocals(x: Floats, d: Floats) -> Floats:
+    return np.asarray(np.log1p(d / x) + _reciprocal_end(1 / x) - _reciprocal_end(1 / (x + d)))
+
+
+def _reciprocal_end(r: Floats) -> Floats:
+    square = r * r
+    return np.asarray(r / 2 + square * (1 / 12 - square * (1 / 120 - square / 252)))
+
+
+def _squared_reciprocals(x: Floats, d: Floats) -> Floats:
+    r, q = 1 / x, 1 / (x + d)
+    return np.asarray(d * r * q + _squared_end(r) - _squared_end(q))
+
+
+def _squared_end(r: Floats) -> Floats:
+    square = r * r
+    return np.asarray(square / 2 + square * r * (1 / 6 - square * (1 / 30 - square / 42)))
+
+
+def _logarithms(x: Floats, d: Floats) -> Floats:
+    y, rise = x + d, np.log1p(d / x)
+    return np.asarray(d * np.log(x) + (y * rise - d) - rise / 2 - _logarithm_end(1 / x) + _logarithm_end(1 / y))
+
+
+def _logarithm_end(r: Floats) -> Floats:
+    square = r * r
+    return np.asarray(r * (1 / 12 - square * (1 / 360 - square / 1260)))
+
+
+RECIPROCALS = Sums(np.reciprocal, _reciprocals)
+SQUARED_RECIPROCALS = Sums(lambda x: x**-2, _squared_reciprocals)
+LOGARITHMS = Sums(np.log, _logarithms)
+
+
+class Tables(NamedTuple):
+    """What the likelihood needs of R data sets: of each the passes, failures and completions of its problems."""
+
+    passes: Tally
+    failures: Tally
+    totals: Tally
+    shares: Floats  # of all completions, those that passed, shape (R,)
+    mixed: Counts  # problems with both passes and failures
+    overdispersed: NDArray[np.bool_]  # whether the counts vary more than those of one rate
+
+    @classmethod
+    def of(cls, n: Counts, c: Counts) -> "Tables":
         """The tables of counts of shape (R, P)."""
-        J = int(n.max())
-        return cls(*(_more_than(counts, J) for counts in (c, n - c, n)))
+        shares = c.sum(axis=1) / n.sum(axis=1)
+        mixed = ((c > 0) & (c < n)).sum(axis=1)
+        return cls(Tally.of(c), Tally.of(n - c), Tally.of(n), shares, mixed, _overdispersed(n, c, shares))
 
     def at(self, rows: NDArray[np.bool_]) -> "Tables":
         """The tables of some of the data sets."""
-        return Tables(*(each[rows] for each in self))
+        tallies = (each.at(rows) for each in (self.passes, self.failures, self.totals))
+        return Tables(*tallies, self.shares[rows], self.mixed[rows], self.overdispersed[rows])
 
-    @property
-    def shares(self) -> Floats:
-        """The share of all completions that passed, shape (R,)."""
-        shares: Floats = self.passes.sum(axis=1) / self.totals.sum(axis=1)
-        return shares
 
-    @property
-    def mixed(self) -> Floats:
-        """How many problems had both passes and failures."""
-        return self.passes[:, 0] + self.failures[:, 0] - self.totals[:, 0]
+def _overdispersed(n: Counts, c: Counts, share: Floats) -> NDArray[np.bool_]:
+    """Whether the likelihood rises as 1 / (a + b) leaves 0.
 
-    @property
-    def overdispersed(self) -> NDArray[np.bool_]:
-        """Whether the counts vary more than those of one rate: the likelihood rises as 1 / (a + b) leaves 0.
-
-        Its slope there is the sum over problems of c (c-1) / (2 p) + f (f-1) / (2 (1-p)) - n (n-1) / 2 with f = n - c,
-        at the pooled p: Tarone (1979), Biometrika 66.
-        """
-        j = np.arange(self.totals.shape[1])
-        share = self.shares
-        inner = (share > 0) & (share < 1)
-        p = np.where(inner, share, 0.5)
-        passes, failures, expected = ((each * j).sum(axis=1) for each in self)
-        slope = passes / p + failures / (1 - p) - expected
-        above: NDArray[np.bool_] = inner & (slope > 1e-9 * np.maximum(expected, 1))
-        return above
+    Its slope there is the sum over problems of c (c-1) / (2 p) + f (f-1) / (2 (1-p)) - n (n-1) / 2 with f = n - c, at
+    the pooled p: Tarone (1979), Biometrika 66.
+    """
+    inner = (share > 0) & (share < 1)
+    p = np.where(inner, share, 0.5)
+    passes, failures, expected = ((each * (each - 1.0) / 2).sum(axis=1) for each in (c, n - c, n))
+    slope = passes / p + failures / (1 - p) - expected
+    above: NDArray[np.bool_] = inner & (slope > 1e-9 * np.maximum(expected, 1))
+    return above
 
 
 def pass_at_k_of(a: Floats, b: Floats, ks: Sequence[int]) -> Floats:
     """1 - B(a, b + k) / B(a, b) for each fit and k, shape (R, K): within 1e-12 for a up to 1000, at any k."""
     return np.stack([-np.expm1(-_log_ratios(a, b, k)) for k in ks], axis=1)
-
-
-_TERMS = 64
 
 
 def _log_ratios(a: Floats, b: Floats, k: int) -> Floats:
@@ -85,7 +151,7 @@ def fit(tables: Tables) -> tuple[Floats, Floats]:
     """The a and b of greatest likelihood for each data set, which must be overdispersed and have a mixed problem.
 
     Newton's method on log a and log b, its matrix shifted where the likelihood is not concave and its step halved until
-    the likelihood rises. The digamma functions of the counts are sums over j here.
+    the likelihood rises. The digamma functions of the counts are sums over j here, of which those over 64 cost no more.
     """
     share = tables.shares
     x = np.log(np.stack([share, 1 - share], axis=1))  # a + b = 1
@@ -106,9 +172,11 @@ _MOST_STEPS = 200
 
 def log_likelihood(tables: Tables, a: Floats, b: Floats) -> Floats:
     """Of each data set at its a and b, up to the binomials, shape (R,)."""
-    j = np.arange(tables.totals.shape[1])
-    terms = ((tables.passes, a), (tables.failures, b), (-tables.totals, a + b))
-    total: Floats = np.sum([(count * np.log(at[:, None] + j)).sum(axis=1) for count, at in terms], axis=0)
+    total: Floats = (
+        tables.passes.total(LOGARITHMS, a)
+        + tables.failures.total(LOGARITHMS, b)
+        - tables.totals.total(LOGARITHMS, a + b)
+    )
     return total
 
 
@@ -128,12 +196,9 @@ def _climb(tables: Tables, x: Floats) -> Floats:
 
 def _newton_step(tables: Tables, x: Floats) -> Floats:
     a, b = np.exp(x.T)
-    j = np.arange(tables.totals.shape[1])
-    once, twice = [], []
-    for count, at in ((tables.passes, a), (tables.failures, b), (tables.totals, a + b)):
-        reciprocals = 1 / (at[:, None] + j)
-        once.append((count * reciprocals).sum(axis=1))
-        twice.append((count * reciprocals**2).sum(axis=1))
+    tallies = ((tables.passes, a), (tables.failures, b), (tables.totals, a + b))
+    once = [tally.total(RECIPROCALS, at) for tally, at in tallies]
+    twice = [tally.total(SQUARED_RECIPROCALS, at) for tally, at in tallies]
     slope_a, slope_b = a * (once[0] - once[2]), b * (once[1] - once[2])
     # Minus the second derivatives by log a and log b: the matrix must be positive definite for the step to climb.
     aa = a * a * (twice[0] - twice[2]) - slope_a
@@ -146,11 +211,3 @@ def _newton_step(tables: Tables, x: Floats) -> Floats:
     step = np.stack([(bb * slope_a - ab * slope_b) / det, (aa * slope_b - ab * slope_a) / det], axis=1)
     limited: Floats = step * np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
     return limited
-
-
-def _more_than(counts: NDArray[np.int64], J: int) -> Floats:
-    """How many of each row of counts exceed j, for j < J."""
-    rows = np.arange(len(counts))[:, None] * (J + 1)
-    each = np.bincount((rows + counts).ravel(), minlength=len(counts) * (J + 1)).reshape(-1, J + 1)
-    above: Floats = each[:, :0:-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
-    return above

@@ -93,7 +93,7 @@ def extrapolate(
     Args:
       n, c: completions per problem and how many of them passed, shape (P,); one n may stand for all.
       k: one or several, each in [1, 2^53].
-      level, seed, draws: of the interval. Cost: draws * (P + largest n) for each of some ten steps of the fit.
+      level, seed, draws: of the interval. Cost: draws * P for each of some ten steps of the fit, whatever n is.
     Raises:
       ValueError: counts or k out of range, fewer than two problems, an unknown model, or data from which it cannot be
         fitted: none or all passed; every problem passed always or never; solve rates that vary no more than chance; for
@@ -111,9 +111,7 @@ def extrapolate(
         raise ValueError(f"model must be one of {', '.join(_FITS)}; got {model!r}")
     formula, refuse, fitted = _FITS[model]
     refuse(totals, passed)
-    rows = [
-        rng.integers(len(totals), size=(each, len(totals))) for each in blocks(draws, len(totals) + int(totals.max()))
-    ]
+    rows = [rng.integers(len(totals), size=(each, len(totals))) for each in blocks(draws, 4 * len(totals))]
     parameters, values = fitted(totals, passed, np.arange(len(totals))[None], ks)
     resampled = np.concatenate([fitted(totals, passed, chosen, ks)[1] for chosen in rows])
     low, high = tails(resampled, level)

@@ -11,6 +11,7 @@ from pkpo.estimators import fail_at_k, per_count, shares_without
 from pkpo.weights import LIFT, order_weights
 
 VarianceMethod = Literal["unbiased", "jackknife", "either"]
+Floats = NDArray[np.float64]
 
 _MOST_OVERLAPS = 2**24  # a few arrays of 128 MiB
 
@@ -102,21 +103,23 @@ def max_at_k_variance_estimate(
     Args:
       g, k, mask: as for max_at_k. min_at_k(g, k) has the variance of max_at_k(-g, k).
     Returns:
-      Estimates in squared units of g, shape (...).
+      Estimates in squared units of g, shape (...), exactly 0 for a group of equal rewards.
     Raises:
-      ValueError: rewards that max_at_k refuses, fewer of them than the method needs, or a variance beyond float64.
+      ValueError: rewards that max_at_k refuses, fewer of them than the method needs, or variances that float64 does not
+        hold, of rewards around 1e-160 or 1e160: above 1.8e308, or all of them below 2.2e-308. Times a power of two, as
+        by numpy.ldexp, the rewards lose nothing.
     """
     k = inputs.attempts(k)
     values, valid = inputs.rewards(g, mask)
     flat = values.reshape(-1, values.shape[-1])
     real = np.ones(flat.shape, dtype=np.bool_) if valid is None else valid.reshape(flat.shape)
-    estimates = np.empty(len(flat))
+    estimates, twos = np.empty(len(flat)), np.zeros(len(flat), dtype=np.int64)
     for groups in inputs.by_size(flat, real):
         n = groups.values.shape[1]
         _check(method, n, k, f"n={n} in group {groups.rows[0]}")
         of_max = _unbiased_of_max if method == "unbiased" or (method == "either" and n >= 2 * k) else _jackknife_of_max
-        estimates[groups.rows] = _at_scale_one(of_max, np.sort(groups.values, axis=1), k)
-    return estimates.reshape(values.shape[:-1])[()]
+        estimates[groups.rows], twos[groups.rows] = _at_scale_one(of_max, np.sort(groups.values, axis=1), k)
+    return _in_squared_units(estimates, twos).reshape(values.shape[:-1])[()]
 
 
 def _check(method: str, n: int, k: int, where: str) -> None:
@@ -178,15 +181,31 @@ def _jackknife(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np
 
 
 def _at_scale_one(
-    variance: Callable[[NDArray[np.float64], int], NDArray[np.float64]], ranked: NDArray[np.float64], k: int
-) -> NDArray[np.float64]:
-    """The variance of groups sorted ascending, shape (P, n), computed where no square can overflow or vanish."""
+    variance: Callable[[Floats, int], Floats], ranked: Floats, k: int
+) -> tuple[Floats, NDArray[np.int64]]:
+    """The variance of groups sorted ascending, shape (P, n), of rewards over the powers of two that come with it.
+
+    So no square can overflow or vanish.
+    """
     _, exponents = np.frexp(np.maximum(-ranked[:, :1], ranked[:, -1:]))
-    with np.errstate(over="ignore"):
-        scaled = np.maximum(variance(np.ldexp(ranked, -exponents), k), 0)  # only rounding falls below 0
-        found: NDArray[np.float64] = np.ldexp(scaled, 2 * exponents[:, 0])
+    scaled = np.maximum(variance(np.ldexp(ranked, -exponents), k), 0)  # only rounding falls below 0
+    scaled[ranked[:, 0] == ranked[:, -1]] = 0
+    return scaled, exponents[:, 0].astype(np.int64)
+
+
+def _in_squared_units(scaled: Floats, twos: NDArray[np.int64]) -> Floats:
+    """Variances times the squares of their powers of two; ValueError where float64 does not hold them."""
+    with np.errstate(over="ignore", under="ignore"):
+        found: Floats = np.ldexp(scaled, 2 * twos)
+    high, low = int(twos.max(initial=0)), np.finfo(np.float64).tiny
     if not np.isfinite(found).all():
-        raise ValueError(f"the variance of rewards up to {np.abs(ranked).max()} exceeds float64; divide them first")
+        raise ValueError(f"the variance of rewards near 2^{high} exceeds float64; divide them by a power of two first")
+    # Beside a larger one a variance that small counts for nothing; alone it would pass for certainty.
+    if (scaled > 0).any() and found.max() < low:
+        high = int(twos[scaled > 0].max())
+        raise ValueError(
+            f"the variance of rewards near 2^{high} is below float64; multiply them by a power of two first"
+        )
     return found
 
 

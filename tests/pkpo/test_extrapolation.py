@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpo import default_ks, pass_at_k
-from pkpo.beta_binomial import Tables, fit, log_likelihood, pass_at_k_of
+from pkpo.beta_binomial import (
+    LOGARITHMS,
+    RECIPROCALS,
+    SQUARED_RECIPROCALS,
+    Sums,
+    Tables,
+    fit,
+    log_likelihood,
+    pass_at_k_of,
+)
 from pkpo.extrapolation import ExtrapolationModel, calibration, extrapolate
 from tests.examples_of import examples
 
@@ -56,6 +65,51 @@ def test_the_fit_finds_the_parameters_behind_an_ideal_sample(a: int, b: int, n: 
     )
 
 
+@pytest.mark.parametrize("x", [64.0, 64.01, 1e3, 1e9])
+@pytest.mark.parametrize("d", [1, 2, 1000])
+def test_a_sum_over_many_j_is_that_of_its_terms(x: float, d: int) -> None:
+    terms = [Fraction(x) + j for j in range(d)]
+    for sums, expected in (
+        (RECIPROCALS, float(sum(1 / term for term in terms))),
+        (SQUARED_RECIPROCALS, float(sum(1 / term**2 for term in terms))),
+        (LOGARITHMS, math.fsum(math.log(term) for term in terms)),
+    ):
+        assert sums.beyond(np.array([x]), np.array([float(d)]))[0] == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("f", [RECIPROCALS, SQUARED_RECIPROCALS, LOGARITHMS])
+def test_a_tally_adds_up_what_each_problem_has(f: Sums) -> None:
+    rng = np.random.default_rng(3)
+    n = rng.integers(1, 400, size=(2, 30))
+    c = rng.integers(0, n + 1)
+    tables, at = Tables.of(n, c), np.array([0.3, 20.0])
+    for tally, counts in ((tables.passes, c), (tables.failures, n - c), (tables.totals, n)):
+        plain = [
+            math.fsum(float(f.term(at[row] + np.array([j]))[0]) for count in counts[row] for j in range(count))
+            for row in (0, 1)
+        ]
+        assert tally.total(f, at) == pytest.approx(plain, rel=1e-13)
+
+
+def test_a_million_completions_are_fitted_by_their_counts_alone() -> None:
+    rng = np.random.default_rng(8)
+    n = np.full((1, 400), 10**6)
+    c = rng.binomial(n, rng.beta(2, 5, size=(1, 400)))
+    a, b = fit(Tables.of(n, c))
+    rates = c / n  # from so many completions all but the truth: the fit is that of the Beta distribution to them
+    scores = [np.log(rates).mean() - digamma(a[0]), np.log1p(-rates).mean() - digamma(b[0])]
+    assert scores == pytest.approx([-digamma(a[0] + b[0])] * 2, abs=5e-5)
+    said = extrapolate(n[0], c[0], [1, 10**7], draws=100)
+    assert said.points[0].value == pytest.approx(rates.mean(), rel=0.02)
+
+
+def digamma(x: float) -> float:
+    """By recurrence, and from 30 on by its asymptotic series."""
+    shift = sum(1 / (x + j) for j in range(30))
+    y = x + 30
+    return math.log(y) - 1 / (2 * y) - 1 / (12 * y**2) + 1 / (120 * y**4) - shift
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=examples(50), deadline=None)
 def test_no_parameters_nearby_are_more_likely(seed: int) -> None:
@@ -65,7 +119,7 @@ def test_no_parameters_nearby_are_more_likely(seed: int) -> None:
     c = rng.binomial(n, rng.beta(a, b, size=n.shape))
     tables = Tables.of(n, c)
     tables = tables.at(tables.overdispersed & (tables.mixed > 0))
-    if len(tables.totals):
+    if tables.mixed.size:
         found = fit(tables)
         top = log_likelihood(tables, *found)
         for da, db in ((0.01, 0), (-0.01, 0), (0, 0.01), (0, -0.01), (0.01, 0.01), (-0.01, -0.01)):

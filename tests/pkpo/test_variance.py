@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations, product
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pkpo import max_at_k, pass_at_k
@@ -119,6 +120,7 @@ def test_the_jackknife_errs_upwards_from_n_minus_one(n: int, k: int, p: Fraction
 @settings(max_examples=examples(100))
 @given(exact.groups(min_n=2, max_n=8), st.integers(1, 4))
 def test_no_estimate_of_a_variance_is_negative(g: list[float], k: int) -> None:
+    assume(not 0 < max(map(abs, g)) < 1e-100)  # whose variance float64 may not hold
     k = min(k, len(g) // 2)
     assert max_at_k_variance_estimate(g, k) >= 0
     assert max_at_k_variance_estimate(g, k, method="jackknife") >= 0
@@ -133,6 +135,7 @@ def test_an_estimate_of_zero_is_no_certainty() -> None:
 @given(exact.groups(min_n=2, max_n=7), st.data())
 @settings(deadline=None)
 def test_variances_of_rewards_are_those_of_the_definitions(g: list[float], data: st.DataObject) -> None:
+    assume(not 0 < max(map(abs, g)) < 1e-100)
     group, n = exact.group_of(g), len(g)
     size = float(max(map(abs, group)) ** 2)
     k = data.draw(st.integers(1, n - 1))
@@ -185,6 +188,28 @@ def test_variances_ignore_a_constant_and_take_the_square_of_a_scale(g: list[int]
     moved = float(max_at_k_variance_estimate(np.array(g) + shift, k))
     assert moved == pytest.approx(base, rel=1e-9, abs=1e-11)
     assert float(max_at_k_variance_estimate(np.array(g) * 4, k)) == 16 * base
+
+
+@pytest.mark.parametrize("method", ["unbiased", "jackknife"])
+@pytest.mark.parametrize("twos", [-500, -400, 400, 500])
+def test_small_and_large_rewards_cost_no_accuracy(method: Any, twos: int) -> None:
+    g = np.random.default_rng(0).random((3, 8))
+    at_one = max_at_k_variance_estimate(g, 3, method=method)
+    assert (max_at_k_variance_estimate(np.ldexp(g, twos), 3, method=method) == np.ldexp(at_one, 2 * twos)).all()
+
+
+@pytest.mark.parametrize("method", ["unbiased", "jackknife"])
+def test_a_variance_below_float64_is_no_certainty(method: Any) -> None:
+    g = np.random.default_rng(0).random((3, 8))
+    for small, near in ((g * 1e-200, "2^-664"), (np.ldexp(g, -1060), "2^-1060")):
+        with pytest.raises(
+            ValueError, match=re.escape(f"near {near} is below float64; multiply them by a power of two")
+        ):
+            max_at_k_variance_estimate(small, 3, method=method)
+    beside = max_at_k_variance_estimate(np.concatenate([g[:1], g[1:] * 1e-200]), 3, method=method)
+    assert beside.tolist() == [max_at_k_variance_estimate(g[0], 3, method=method), 0, 0]
+    assert max_at_k_variance_estimate(np.full((2, 8), 1e-200), 3, method=method).tolist() == [0, 0]
+    assert max_at_k_variance_estimate(np.full(8, 0.1), 3, method=method) == 0
 
 
 def test_either_takes_the_unbiased_estimate_where_there_is_one() -> None:
