@@ -1,5 +1,6 @@
-# make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything)
-# make worker  install what workers need, then take the jobs of the service that runs
+# make run     install what the service needs, then serve on http://127.0.0.1:8000 (Ctrl-C stops everything); then install what
+#              a worker needs, and start one (PKPO_WORKER=off leaves it away)
+# make worker  install what workers need, then take the jobs of the service that runs: one more worker, or one elsewhere
 # make test    install what the tests need, then run them
 # make check   lint, formatting, types
 # make docs    build the documents and the reference of the library into site/
@@ -11,7 +12,7 @@ PY := .venv/bin/python
 .PHONY: help run worker test test-verl test-thoroughly check docs bench format lock install-service install-test system-packages
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 6
+	@sed -n 's/^# //p' Makefile | head -n 7
 	@echo "make format  format the code      make lock  resolve requirements/*.in anew"
 
 install-service:
@@ -27,13 +28,15 @@ install-test: install-service
 		echo "==> torch or TRL is not installed: the tests that need them are skipped, and counted" >&2
 
 run: install-service
-	@exec $(PY) -m pkpo serve
+	@exec $(PY) -m pkpo serve --worker
 
-# In another terminal than `make run`: takes the jobs of that service.
+# In another terminal than `make run`: takes the jobs of that service. What app/own_worker.py installs, in its order.
 worker: install-service
-	@requirements/install.sh workers || echo "==> math-verify and reasoning-gym are not installed; this worker goes without them" >&2
+	@for lock in vllm torch trl workers; do \
+		requirements/install.sh $$lock || echo "==> $$lock.lock is not installed; this worker goes without it" >&2; \
+	done
 	@requirements/system.sh bubblewrap
-	@exec $(PY) -m workers --queue cpu
+	@exec $(PY) -m workers --queue gpu --queue cpu
 
 # Chromium draws the pages for the browser tests, bubblewrap holds the code that is graded. Where they cannot be installed those
 # tests are skipped, and counted.

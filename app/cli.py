@@ -24,7 +24,7 @@ Serve the API and the pages, by default on http://127.0.0.1:8000.
 
 Without PKPO_DATABASE_URL an embedded Postgres is started, kept in PKPO_DATA_DIR and stopped with the service;
 with it, that database is migrated and used, and nothing else is started.
-Jobs are done by workers, which find the same database: python -m workers --help.
+Jobs are done by workers, which find the same database: python -m workers --help. With --worker one is kept here.
 
 environment:
   PKPO_HOST          address to listen on (127.0.0.1; any other than loopback needs an API key: pkpo keys create)
@@ -32,6 +32,7 @@ environment:
   PKPO_DATA_DIR      where the embedded Postgres keeps everything (.pkpo in the checkout)
   PKPO_DATABASE_URL  postgresql://user:password@host:port/database, Postgres 15 or newer
   PKPO_ALLOWED_HOSTS JSON list of DNS names under which the service is reached
+  PKPO_WORKER        off: no worker is kept here, although --worker, which `make run` gives, asks for one
 """
 MIGRATE = "Bring the schema of the database to this version's. `pkpo serve` does it by itself."
 LONGEST_KEY_NAME = 200
@@ -45,6 +46,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="serve the API and the pages",
         description=SERVE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument(
+        "--worker",
+        action="store_true",
+        help="keep a worker too, and first install into .venv what it needs, while the service already answers",
     )
     serve.set_defaults(run=run_serve)
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema", description=MIGRATE)
@@ -83,14 +89,17 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from app.embedded_postgres import EmbeddedPostgresError
+    from app.own_worker import OwnWorker
     from app.supervisor import serve_embedded, serve_external
 
     settings = _settings()
+    own_worker = OwnWorker if arguments.worker and settings.worker else None
+    folder, host, port = settings.data_dir, settings.host, settings.port
     try:
         if settings.database_url is None:
-            return serve_embedded(settings.data_dir, settings.host, settings.port, _prepare)
+            return serve_embedded(folder, host, port, _prepare, own_worker=own_worker)
         url = settings.database_url.get_secret_value()
-        return serve_external(url, _database_name(url), settings.host, settings.port, _prepare)
+        return serve_external(url, _database_name(url), folder, host, port, _prepare, own_worker)
     except EmbeddedPostgresError as error:
         raise CommandError(str(error)) from error
 

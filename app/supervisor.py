@@ -8,19 +8,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from app.embedded_postgres import EmbeddedPostgres, child_process
 from app.embedded_postgres.data_folder import EmbeddedPostgresError, bound_log, explained, last_lines, open_log
+from app.own_worker import OwnWorker
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 API: Final = (
     *(sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--app-dir", str(CHECKOUT)),
     *("--log-level", "warning", "--timeout-graceful-shutdown", "5", "--ws", "none"),
 )
+MakeWorker: TypeAlias = Callable[[Path, Mapping[str, str], Callable[[str], None]], OwnWorker]
 POLL: Final = 0.1  # seconds
 MOST_EARLY_DEATHS: Final = 5  # in a row, of an API that did not live to answer
 SHORT_LIFE: Final = 10.0  # seconds; dying younger, time after time, makes the next start wait longer
@@ -33,7 +36,12 @@ class CannotServe(EmbeddedPostgresError):
 
 
 def serve_embedded(
-    data_dir: Path, host: str, port: int, prepare: Callable[[str], None], api_command: Sequence[str] = API
+    data_dir: Path,
+    host: str,
+    port: int,
+    prepare: Callable[[str], None],
+    api_command: Sequence[str] = API,
+    own_worker: MakeWorker | None = None,
 ) -> int:
     """0 after SIGINT, SIGTERM or SIGHUP, when everything has stopped and no process is left.
 
@@ -43,6 +51,7 @@ def serve_embedded(
       port: the port on which it listens.
       prepare: brings the database at a URL to where the API can serve it.
       api_command: what serves the API, once `--host` and `--port` are added.
+      own_worker: makes the worker that is kept beside it, from its data folder, its settings and what says sentences.
     Raises:
       EmbeddedPostgresError: something cannot start; nothing is left running.
     """
@@ -61,22 +70,33 @@ def serve_embedded(
 
             settings = {"PKPO_DATABASE_URL": postgres.url, "PKPO_DATA_DIR": str(folder.path)}
             api = Api(api_command, settings, folder.api_log, host, port)
-            _serve(api, stop, lambda: prepare(postgres.url), str(folder.path), tend)
+            worker = own_worker and own_worker(folder.path, settings, _say)
+            _serve(api, stop, lambda: prepare(postgres.url), str(folder.path), tend, worker)
         _say(f"Stopped. The data stays in {folder.path}.")
     return 0
 
 
 def serve_external(
-    url: str, name: str, host: str, port: int, prepare: Callable[[str], None], api_command: Sequence[str] = API
+    url: str,
+    name: str,
+    data_dir: Path,
+    host: str,
+    port: int,
+    prepare: Callable[[str], None],
+    own_worker: MakeWorker | None = None,
 ) -> int:
     """0 after SIGINT, SIGTERM or SIGHUP, when the API on the database at the URL, called by the name, has stopped.
 
-    Nothing is written to disk; what the API says goes to standard error. The rest is as in `serve_embedded`.
+    Without a worker nothing is written to disk; what the API says goes to standard error. The rest is as in
+    `serve_embedded`.
     """
     _refuse_taken_address(host, port)
     with StopSignals() as stop:
-        api = Api(api_command, {"PKPO_DATABASE_URL": url}, None, host, port)
-        _serve(api, stop, lambda: prepare(url), name, lambda: None)
+        settings = {"PKPO_DATABASE_URL": url}
+        api = Api(API, settings, None, host, port)
+        folder = data_dir.expanduser().resolve()  # the worker works in another one
+        worker = own_worker and own_worker(folder, {**settings, "PKPO_DATA_DIR": str(folder)}, _say)
+        _serve(api, stop, lambda: prepare(url), name, lambda: None, worker)
         _say(f"Stopped. The data stays in {name}.")
     return 0
 
@@ -222,18 +242,27 @@ class Api:
 
 
 def _serve(
-    api: Api, stop: StopSignals, prepare: Callable[[], None], data: str, tend_database: Callable[[], None]
+    api: Api,
+    stop: StopSignals,
+    prepare: Callable[[], None],
+    data: str,
+    tend_database: Callable[[], None],
+    worker: OwnWorker | None,
 ) -> None:
     """Serves until told to stop."""
     _say("Preparing the database.")
     prepare()
-    with api:
+    with api, worker or nullcontext():
         if not stop.received:
             _say("Starting the API.")
+        has_answered = False
         while not stop.received:
             tend_database()
             if api.tend():
+                has_answered = True
                 _say(f"pkpo is at {api.address}  (data in {data}; Ctrl-C stops it)")
+            if worker is not None and has_answered:
+                worker.tend()
             time.sleep(POLL)
 
 
