@@ -17,6 +17,9 @@ _FILES = {
     "app.css": (files("dashboards") / "static" / "app.css", "text/css; charset=utf-8"),
     "pages.js": (files("dashboards") / "static" / "pages.js", _JAVASCRIPT),
     "keys.js": (files("dashboards") / "static" / "keys.js", _JAVASCRIPT),
+    "live.js": (files("dashboards") / "static" / "live.js", _JAVASCRIPT),
+    "jobs.js": (files("dashboards") / "static" / "jobs.js", _JAVASCRIPT),
+    "idiomorph.js": (files("dashboards") / "static" / "idiomorph-0.8.0.min.js", _JAVASCRIPT),
     "htmx.js": (files("dashboards") / "static" / "htmx-2.0.11.min.js", _JAVASCRIPT),
     "plotly.js": (files("plotly") / "package_data" / "plotly.min.js", _JAVASCRIPT),
 }

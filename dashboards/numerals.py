@@ -66,3 +66,24 @@ def percent(level: float) -> str:
 def share(part: int, whole: int) -> str:
     """A part of a whole as a percentage with one decimal."""
     return f"{100 * part / whole:.1f}{NO_BREAK}%"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: 50 s, 3 min, 2 h 5 min, 3 d 4 h."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole}{NO_BREAK}s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if hours == 0:
+        return f"{minutes}{NO_BREAK}min"
+    if days == 0:
+        return f"{hours}{NO_BREAK}h" + (f" {minutes % 60}{NO_BREAK}min" if minutes % 60 else "")
+    return f"{count(days)}{NO_BREAK}d" + (f" {hours % 24}{NO_BREAK}h" if hours % 24 else "")
+
+
+def pace(rate: float) -> str:
+    """How much is done in a second, or where that is little in a minute or an hour: 12/s, 3.5/min."""
+    for unit, per_unit in (("s", rate), ("min", 60 * rate), ("h", 3600 * rate)):
+        if per_unit >= 1:
+            return f"{per_unit:,.0f}/{unit}" if per_unit >= 9.95 else f"{per_unit:.2g}/{unit}"
+    return "less than 1/h"

@@ -111,6 +111,8 @@ class HomePage:
     filter: str = ""
     cursor: str | None = None
     next_cursor: str | None = None
+    running: int = 0
+    """Jobs that run now."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,17 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class JobAtWork:
+    """A job that waits to write into an evaluation, or does."""
+
+    url: str
+    doing: str
+    progress: str
+    """How far it is, in words; nothing while it waits."""
+    share: float | None
+
+
+@dataclass(frozen=True)
 class EvaluationPage:
     """One checkpoint on one problem set with one sampling configuration."""
 
@@ -211,6 +224,9 @@ class EvaluationPage:
     run_url: str = "/"
     earlier: Neighbour | None = None
     later: Neighbour | None = None
+    at_work: tuple[JobAtWork, ...] = ()
+    running: int = 0
+    """Jobs that run now, on whatever evaluation."""
 
     @property
     def view(self) -> dict[str, str]:
@@ -361,6 +377,7 @@ _environment.tests |= {
 }
 _environment.globals |= {
     "asset_url": asset_url,
+    "duration": numerals.duration,
     "estimate": numerals.estimate,
     "interval": numerals.interval,
     "interval_note": interval_note,

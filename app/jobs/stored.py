@@ -22,18 +22,19 @@ from app.models import Job, Worker
 from app.paging import PageQuery, decode, page
 
 SILENCE: Final = 30  # seconds after which a worker counts as gone
+MOST_PRESENT: Final = 200
 
 
 def described(session: Session, job: Job) -> JobResponse:
     """The job, as it is in this transaction."""
     session.flush()
     session.refresh(job)
-    return _described(session, [job])[0]
+    return described_all(session, [job])[0]
 
 
 def read_job(session: Session, project_id: int, job_id: UUID) -> JobResponse:
     """The job; NotFound where the project has none of this id."""
-    return _described(session, [find_job(session, project_id, job_id)])[0]
+    return described_all(session, [find_job(session, project_id, job_id)])[0]
 
 
 def list_jobs(session: Session, project_id: int, query: JobsQuery) -> JobsResponse:
@@ -43,7 +44,7 @@ def list_jobs(session: Session, project_id: int, query: JobsQuery) -> JobsRespon
     if query.cursor is not None:
         wanted = wanted.where(Job.id < _id_of(query.cursor))
     listed = page(session.scalars(wanted).all(), query.limit, lambda last: (last.id,))
-    return JobsResponse(jobs=_described(session, listed.items), next_cursor=listed.next_cursor)
+    return JobsResponse(jobs=described_all(session, listed.items), next_cursor=listed.next_cursor)
 
 
 def list_workers(session: Session, project_id: int, query: PageQuery) -> WorkersResponse:
@@ -52,8 +53,20 @@ def list_workers(session: Session, project_id: int, query: PageQuery) -> Workers
     if query.cursor is not None:
         wanted = wanted.where(Worker.id < _id_of(query.cursor))
     listed = page(session.execute(wanted).all(), query.limit, lambda last: (last[0].id,))
-    jobs = _running(session, project_id, [worker.id for worker, _ in listed.items])
-    workers = [
+    workers = _workers(session, project_id, listed.items)
+    return WorkersResponse(workers=workers, next_cursor=listed.next_cursor)
+
+
+def present_workers(session: Session, project_id: int) -> list[WorkerResponse]:
+    """The workers that have not stopped and were heard within the day, the newest first."""
+    heard = Worker.heartbeat_at > func.now() - text("interval '1 day'")
+    wanted = select(Worker, _lives()).where(Worker.stopped_at.is_(None), heard).order_by(Worker.id.desc())
+    return _workers(session, project_id, session.execute(wanted.limit(MOST_PRESENT)).all())
+
+
+def _workers(session: Session, project_id: int, rows: Sequence[Any]) -> list[WorkerResponse]:
+    jobs = _running(session, project_id, [worker.id for worker, _ in rows])
+    return [
         WorkerResponse(
             id=worker.uuid,
             host=worker.host,
@@ -66,9 +79,8 @@ def list_workers(session: Session, project_id: int, query: PageQuery) -> Workers
             heartbeat_at=worker.heartbeat_at,
             stopped_at=worker.stopped_at,
         )
-        for worker, lives in listed.items
+        for worker, lives in rows
     ]
-    return WorkersResponse(workers=workers, next_cursor=listed.next_cursor)
 
 
 def _running(session: Session, project_id: int, worker_ids: Sequence[int]) -> dict[int, list[UUID]]:
@@ -80,7 +92,8 @@ def _running(session: Session, project_id: int, worker_ids: Sequence[int]) -> di
     return found
 
 
-def _described(session: Session, jobs: Sequence[Job]) -> list[JobResponse]:
+def described_all(session: Session, jobs: Sequence[Job]) -> list[JobResponse]:
+    """The jobs, as they are."""
     workers = _able(session, jobs)
     return [
         JobResponse(

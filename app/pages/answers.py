@@ -1,6 +1,7 @@
 """Answers for a browser: HTML under the pages' policy, errors as a page, tables as CSV."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,17 @@ def html(page: str, status: int = 200) -> HTMLResponse:
     """A page, which may load and run nothing but what this server has, and is asked for anew each time."""
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
     return HTMLResponse(page, status, headers)
+
+
+def html_unless_known(request: Request, page: str, status: int = 200) -> Response:
+    """A page with its ETag; 304 where the browser, which may ask every second or two, shows it already."""
+    answer = html(page, status)
+    tag = f'"{hashlib.sha256(answer.body).hexdigest()}"'
+    answer.headers["ETag"] = tag
+    if request.headers.get("if-none-match") == tag:
+        kept = {name: answer.headers[name] for name in ("etag", "cache-control", "content-security-policy")}
+        return Response(status_code=304, headers=kept)
+    return answer
 
 
 def page_of_problem(request: Request, problem: Mapping[str, Any]) -> Response | None:

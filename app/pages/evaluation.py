@@ -11,6 +11,8 @@ from app.estimates.overview import Graded, Overview, overview
 from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.ingest.evaluations import read_evaluation
+from app.jobs.story import running
+from app.pages.jobs import at_work
 from app.pages.outcomes import bias, shown
 from app.pages.queries import EvaluationQuery
 from app.pages.run import run_url
@@ -56,6 +58,8 @@ def evaluation_page(
         run_url=run_url(described.run),
         earlier=_neighbour(earlier),
         later=_neighbour(later),
+        at_work=at_work(session, project_id, described),
+        running=running(session, project_id),
     )
 
 

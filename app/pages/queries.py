@@ -8,11 +8,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.estimates.schemas import K, Missing
 from app.ingest.verdicts import ProblemName, VersionedName
-from app.paging import WholeNumber
+from app.jobs.schemas import JobState
+from app.jobs.specs import JobKind
+from app.paging import WholeNumber, written
 from app.transforms.schemas import TransformName
 from dashboards.pages import Sort
 
 Cursor = Annotated[str | None, Field(max_length=4096)]
+LargeNumber = written(r"[0-9]{1,19}", int, "a whole number, written in digits")
 MOST_FURTHER_KS: Final = 20
 MOST_TYPED_CHARACTERS: Final = 12_000  # in an address, where each may take three bytes
 MOST_LINES: Final = 6  # of a run, that eyes can tell apart
@@ -41,6 +44,30 @@ class HomeQuery(_PageQuery):
 
     filter: Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] = ""
     cursor: Cursor = None
+
+
+class JobsPageQuery(_PageQuery):
+    """Which jobs."""
+
+    state: JobState | None = None
+    kind: JobKind | None = None
+    cursor: Cursor = None
+
+
+class JobQuery(_PageQuery):
+    """Which part of a job's log: its end, or what stands before an event."""
+
+    before: Annotated[int, LargeNumber, Field(ge=1, le=2**63 - 1)] | None = None
+
+
+class NewJobQuery(_PageQuery):
+    """Which form, and what to fill in."""
+
+    kind: JobKind = "import"
+    evaluation: Annotated[str, Field(max_length=100)] = ""
+    verifier: Annotated[str, Field(max_length=500)] = ""
+    run: Annotated[str, Field(max_length=500)] = ""
+    problem_set: Annotated[str, Field(max_length=500)] = ""
 
 
 class VerifierQuery(_PageQuery):

@@ -1,6 +1,7 @@
 """The addresses of the pages. They are read by people, so they are not in the API's document."""
 
 import re
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -9,15 +10,20 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from app.auth.security import Reader
 from app.db import SessionDep
 from app.ingest.schemas import Name
-from app.pages.answers import html, server_address
+from app.jobs.story import running
+from app.pages.answers import html, html_unless_known, server_address
 from app.pages.evaluation import evaluation_page
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
+from app.pages.jobs import job_page, jobs_page, new_job_page
 from app.pages.problem import problem_page
 from app.pages.queries import (
     CurveFileQuery,
     EvaluationQuery,
     HomeQuery,
+    JobQuery,
+    JobsPageQuery,
+    NewJobQuery,
     ProblemQuery,
     RunQuery,
     TransformQuery,
@@ -26,6 +32,7 @@ from app.pages.queries import (
 from app.pages.run import run_page
 from app.pages.transform import transform_file, transform_page
 from dashboards.assets import CACHE_CONTROL, asset
+from dashboards.jobs_page import render_job, render_jobs, render_new_job
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
 from dashboards.problem_page import render_problem
 from dashboards.run_page import render_run
@@ -39,7 +46,8 @@ TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 @router.get("/")
 def home(query: Annotated[HomeQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """Runs with their latest estimates."""
-    return html(render_home(home_page(session, caller.project_id, query, server_address(request))))
+    page = home_page(session, caller.project_id, query, server_address(request))
+    return html(render_home(replace(page, running=running(session, caller.project_id))))
 
 
 @router.get("/runs/{run}")
@@ -72,7 +80,7 @@ def evaluation(
 ) -> Response:
     """The curve, solve rates and problems of an evaluation."""
     page = evaluation_page(session, caller.project_id, evaluation_id, query, server_address(request))
-    return html(render_evaluation(page), 422 if page.refused_ks else 200)
+    return html_unless_known(request, render_evaluation(page), 422 if page.refused_ks else 200)
 
 
 @router.get("/evaluations/{evaluation_id:uuid}/problem")
@@ -97,6 +105,27 @@ def problems_csv(
 ) -> Response:
     """Every problem of the evaluation."""
     return problems_file(session, caller.project_id, evaluation_id, query)
+
+
+@router.get("/jobs")
+def jobs(query: Annotated[JobsPageQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
+    """Jobs, and the workers that take them."""
+    page = jobs_page(session, caller.project_id, query, server_address(request))
+    return html_unless_known(request, render_jobs(page))
+
+
+@router.get("/jobs/new")
+def new_job(query: Annotated[NewJobQuery, Query()], caller: Reader, session: SessionDep) -> Response:
+    """The form for a new job, which a script sends to the API."""
+    return html(render_new_job(new_job_page(session, caller.project_id, query)))
+
+
+@router.get("/jobs/{job_id:uuid}")
+def job(
+    job_id: UUID, query: Annotated[JobQuery, Query()], caller: Reader, session: SessionDep, request: Request
+) -> Response:
+    """A job with its log."""
+    return html_unless_known(request, render_job(job_page(session, caller.project_id, job_id, query)))
 
 
 @router.get("/transform")

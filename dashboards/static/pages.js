@@ -1,9 +1,10 @@
 "use strict";
 
-// Draws each figure of the page from the JSON beside it, in the page's colours, and again when those change.
+// Draws each figure of the page from the JSON beside it, in the page's colours, and again when either changes.
 
 const CONFIG = { displayModeBar: false, responsive: true };
 const PICTURE_SCALE = 3;
+const drawn = new WeakMap(); // the JSON that each figure was drawn from
 
 // "var(--estimate)" in a figure is the value that the page's style sheet has for it now.
 function coloured(part, style) {
@@ -16,8 +17,10 @@ function coloured(part, style) {
 }
 
 function draw(plot) {
-  const figure = JSON.parse(plot.querySelector("script").textContent);
-  const { data, layout } = coloured(figure, getComputedStyle(document.documentElement));
+  const text = plot.querySelector("script").textContent;
+  const { data, layout } = coloured(JSON.parse(text), getComputedStyle(document.documentElement));
+  drawn.set(plot, text);
+  layout.uirevision = "kept"; // what the reader has zoomed to stays
   return Plotly.react(plot.querySelector(".canvas"), data, layout, CONFIG);
 }
 
@@ -36,13 +39,23 @@ async function download(plot) {
   link.click();
 }
 
-const plots = document.querySelectorAll(".plot");
-const drawAll = () => plots.forEach(draw);
+const plots = () => document.querySelectorAll(".plot");
 
-drawAll();
-for (const medium of ["(prefers-color-scheme: dark)", "print"]) matchMedia(medium).addEventListener("change", drawAll);
-for (const plot of plots) {
+function drawChanged() {
+  for (const plot of plots()) {
+    if (!drawn.has(plot)) prepare(plot);
+    if (drawn.get(plot) !== plot.querySelector("script").textContent) draw(plot);
+  }
+}
+
+function prepare(plot) {
   const button = plot.querySelector(".picture");
   button.hidden = false;
   button.addEventListener("click", () => download(plot));
+}
+
+drawChanged();
+document.addEventListener("pkpo:changed", drawChanged);
+for (const medium of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(medium).addEventListener("change", () => plots().forEach(draw));
 }

@@ -24,9 +24,9 @@ from tests.conftest import fresh_database
 
 
 @contextmanager
-def serving(database_url: str, **settings: Any) -> Iterator[str]:
-    """The address of a server on this database, run by a thread of this process."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
+def serving(database_url: str, *, at: int = 0, **settings: Any) -> Iterator[str]:
+    """The address of a server on this database, run by a thread of this process; at a port if one is given."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", at)) as listener:
         app = create_app(Settings(**{"database_url": SecretStr(database_url), "data_dir": Path(folder), **settings}))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -293,7 +293,7 @@ def test_the_keyboard_reaches_what_is_to_be_done(watched: Page) -> None:
     watched.goto("/?filter=codellama")
     watched.keyboard.press("Tab")
     expect(watched.get_by_role("link", name="Skip to content")).to_be_focused()
-    for _ in range(5):
+    for _ in range(6):
         watched.keyboard.press("Tab")
     expect(watched.get_by_label("Run name contains")).to_be_focused()
     watched.keyboard.press("Tab")

@@ -7,7 +7,7 @@ import pytest
 
 from dashboards.assets import asset, asset_url
 
-NAMES = ("app.css", "pages.js", "keys.js", "htmx.js", "plotly.js")
+NAMES = ("app.css", "pages.js", "keys.js", "live.js", "jobs.js", "idiomorph.js", "htmx.js", "plotly.js")
 LIGHT, DARK = (
     dict(re.findall(r"(--[a-z]+): (#[0-9a-f]{6});", block))
     for block in (files("dashboards") / "static" / "app.css").read_text().split("@media screen")[:2]
@@ -37,7 +37,7 @@ def test_plotly_js_is_the_version_that_the_figures_are_made_for() -> None:
 
 
 def test_our_own_assets_load_nothing_from_elsewhere() -> None:
-    for name in ("app.css", "pages.js", "keys.js"):
+    for name in ("app.css", "pages.js", "keys.js", "live.js", "jobs.js"):
         text = (files("dashboards") / "static" / name).read_text()
         assert not re.search(r"url\(|@import|https?:|eval\(|innerHTML|document\.write", text)
 

@@ -281,7 +281,7 @@ def test_no_page_has_an_inline_script_a_handler_or_an_address_elsewhere() -> Non
 def test_every_asset_that_a_page_names_is_served() -> None:
     page = evaluation()
     addresses = [a for a in page.values("src") + page.values("href") if a.startswith("/assets/")]
-    assert len(addresses) == 4
+    assert len(addresses) == 6
     for address in addresses:
         _, _, digest, name = address.split("/")
         assert asset(name, digest) is not None
