@@ -16,6 +16,7 @@ TRANSFORMS = MappingProxyType(
         "s": "the estimator without a baseline; k up to n",
         "centered": "less a leave-one-out baseline of its own scale; k up to n − 1",
         "plugin": "less the V-statistic’s leave-one-out baseline; k up to n",
+        "mixed": "less λ of centered’s baseline and 1 − λ of sloo_minus_one’s; k up to n − 1, at λ = 0 to n",
         "alpha_loo": "leave-one-out Pass@K-GRPO: plugin, for rewards of 0 and 1 alone; k up to n",
     }
 )
@@ -80,13 +81,15 @@ class TransformPage:
     rewards: str
     k: str
     transform: str
+    lam: str  # of mixed
     scale: str
     outcome: Credited | Wrong
 
     @property
     def file(self) -> str:
         """The URL of the credits in full precision."""
-        choices = {"rewards": self.rewards, "k": self.k, "transform": self.transform, "scale": self.scale}
+        lam = {"lam": self.lam} if self.transform == "mixed" else {}
+        choices = {"rewards": self.rewards, "k": self.k, "transform": self.transform, **lam, "scale": self.scale}
         return with_query(f"{URL}/credits.csv", choices)
 
 

@@ -104,8 +104,18 @@ class TransformQuery(_PageQuery):
 
     rewards: Annotated[str, Field(max_length=MOST_TYPED_CHARACTERS)] = "1 0 0.5 0\n0.25 - 1 0 0 0.75"
     k: Annotated[str, Field(max_length=20)] = "2"
-    transform: TransformName = "sloo_minus_one"
+    transform: TransformName | Literal["mixed"] = "sloo_minus_one"
+    lam: Annotated[str, Field(max_length=20)] = "0.25"  # of mixed alone
     scale: Literal["sum", "mean", "rms"] = "sum"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_lam_apart(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """An address may have the name that REST takes, mixed(0.25); the form has two fields for it."""
+        name = str(given.get("transform", ""))
+        if name.startswith("mixed(") and name.endswith(")"):
+            return {**given, "transform": "mixed", "lam": name[len("mixed(") : -1]}
+        return given
 
 
 class EvaluationQuery(CurveFileQuery):

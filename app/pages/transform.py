@@ -40,7 +40,7 @@ def transform_page(query: TransformQuery) -> TransformPage:
         outcome = _credited(query)
     except _Refused as refusal:
         outcome = Wrong(refusal.field, str(refusal))
-    return TransformPage(query.rewards, query.k, query.transform, query.scale, outcome)
+    return TransformPage(query.rewards, query.k, query.transform, query.lam, query.scale, outcome)
 
 
 def transform_file(query: TransformQuery) -> Response:
@@ -50,7 +50,7 @@ def transform_file(query: TransformQuery) -> Response:
     except _Refused as refusal:
         raise InvalidRequest(str(refusal), [(f"query/{refusal.field}", "not usable")]) from refusal
     rows = [
-        (query.transform, credited.k, query.scale, i, j, reward, found, group.max_at_k)
+        (_name(query), credited.k, query.scale, i, j, reward, found, group.max_at_k)
         for i, group in enumerate(credited.groups)
         for j, (reward, found) in enumerate(zip(group.rewards, group.credits, strict=True))
     ]
@@ -59,9 +59,9 @@ def transform_file(query: TransformQuery) -> Response:
 
 
 def _credited(query: TransformQuery) -> Credited:
-    groups, k = _groups(query.rewards), _k(query.k)
-    _refuse_short(groups, query.transform, k)
-    options = TransformOptions(k=k, transform=query.transform, scale=query.scale)
+    groups, k, name = _groups(query.rewards), _k(query.k), _name(query)
+    _refuse_short(groups, name, k)
+    options = TransformOptions(k=k, transform=name, scale=query.scale)
     try:
         found = credit(groups, options)
     except AppError as refusal:
@@ -95,6 +95,16 @@ def _present(groups: Groups) -> NDArray[np.int64]:
     there = np.concatenate([[0], np.cumsum(~np.isnan(groups.rewards))])
     counts: NDArray[np.int64] = there[starts + groups.sizes] - there[starts]
     return counts
+
+
+def _name(query: TransformQuery) -> str:
+    """The transform as REST names it."""
+    if query.transform != "mixed":
+        return query.transform
+    lam = query.lam.strip()
+    if not NUMBER.fullmatch(lam) or not isfinite(float(lam)):
+        raise _Refused("lam", "λ is a finite number, such as 0.25.")
+    return f"mixed({lam})"
 
 
 def _k(typed: str) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from app.ingest.schemas import Int4, Name
+from app.ingest.schemas import Int4
 from app.ingest.verdicts import ProblemName
 from app.models import Metric, TrainingGroup
 from app.paging import PageQuery, WholeNumber, written
@@ -44,7 +44,13 @@ class NewGroup(BaseModel):
     credits: Annotated[Numbers, Field(description="As many as there are rewards")]
     completions: Annotated[Completions | None, Field(description="Their texts, as many as there are rewards")] = None
     k: Attempts
-    transform: Annotated[Name, Field(description="What made the credits: a transform, or a baseline of the loop's own")]
+    transform: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9._:@()+-]{1,200}$",
+            description="What made the credits: a transform, as `mixed(0.25)`, or a baseline of the loop's own",
+        ),
+    ]
     scale: Literal["sum", "mean", "rms"] = "sum"
 
     @model_validator(mode="after")

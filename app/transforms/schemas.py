@@ -2,15 +2,39 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
 from app.body import documented
 from app.ingest.schemas import Name
 from app.ingest.verdicts import ProblemName
 from app.training.fields import Attempts, Completions, Segment, Step, weights_of
 from app.transforms.wire import MOST_REWARDS
+from pkpo.names import NAMES, parsed
 
-TransformName = Literal["s", "sloo", "sloo_minus_one", "centered", "plugin", "alpha_loo"]
+
+def _named(name: str) -> str:
+    """The name as it is; ValueError where it is none that is taken here."""
+    # An L-statistic takes n k steps to prepare: no request may ask for that.
+    if parsed(name).transform not in (*NAMES, "mixed"):
+        raise ValueError(f"transform must be one of {', '.join(NAMES)}, or mixed(lam); {name} is for Python alone")
+    return name
+
+
+TransformName = Annotated[
+    str,
+    Field(max_length=100),
+    AfterValidator(_named),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(NAMES)},
+                {"type": "string", "pattern": r"^mixed\([-+]?[0-9]{1,15}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,2})?\)$"},
+            ],
+            "description": "`mixed(0.25)` is `mixed` with λ = 0.25, any finite number",
+            "examples": ["sloo_minus_one", "mixed(0.25)"],
+        }
+    ),
+]
 
 
 class TransformOptions(BaseModel):

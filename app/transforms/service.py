@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from app.errors import MOST_ERRORS, AppError
 from app.transforms.schemas import TransformOptions
 from app.transforms.wire import Groups
+from pkpo.asked import Asked, named
 from pkpo.estimators import max_at_ks
-from pkpo.transforms import smallest_n, transform_and_max_at_k, unit_rms
+from pkpo.transforms import transform_and_max_at_k, unit_rms
 
 # Each k of a weighted sum is another estimate of every group.
 MOST_ESTIMATES = 8_388_608
@@ -21,14 +22,13 @@ class GroupTooShort(AppError):
 
     status, type = 422, "group-too-short"
 
-    def __init__(self, options: TransformOptions, needed: int, sizes: NDArray[np.int64]) -> None:
-        short = np.flatnonzero(sizes < needed)
-        hint = "; sloo_minus_one allows k = n" if options.transform in ("sloo", "centered") else ""
+    def __init__(self, name: str, what: Asked, sizes: NDArray[np.int64]) -> None:
+        short = np.flatnonzero(sizes < what.needed)
         super().__init__(
-            f"{options.transform} at k={max(options.weights)} needs at least {needed} rewards per group{hint}. "
+            f"{name} at {what.at} needs at least {what.needed} rewards per group{what.hint}. "
             f"{len(short)} of {len(sizes)} groups have fewer, the smallest {sizes.min()}; short=zero gives such groups "
             "credits of 0.",
-            [(f"/rewards/{i}", f"{sizes[i]} rewards, {needed} needed") for i in short[:MOST_ERRORS].tolist()],
+            [(f"/rewards/{i}", f"{sizes[i]} rewards, {what.needed} needed") for i in short[:MOST_ERRORS].tolist()],
         )
 
 
@@ -97,13 +97,13 @@ def credit(groups: Groups, options: TransformOptions) -> Credits:
 
 def _credit(groups: Groups, options: TransformOptions) -> Credits:
     """The credits of groups without a missing reward."""
-    weights, needed = options.weights, smallest_n(options.transform, options.weights)
-    if options.short == "error" and groups.sizes.min() < needed:
-        raise GroupTooShort(options, needed, groups.sizes)
+    weights, what = options.weights, named(options.transform, options.weights)
+    if options.short == "error" and groups.sizes.min() < what.needed:
+        raise GroupTooShort(options.transform, what, groups.sizes)
     credits, best = np.zeros(len(groups.rewards)), np.full(len(groups.sizes), np.nan)
     for n, rows, places in _by_size(groups.sizes):
         rewards = groups.rewards[places].reshape(-1, n)
-        if n >= needed:  # and so at least the largest k
+        if n >= what.needed:  # and so at least the largest k
             factor = n if options.scale == "mean" else 1
             each, estimates = transform_and_max_at_k(options.transform, rewards, weights, factor)
             credits[places], best[rows] = _finite(each.reshape(-1)), _finite(estimates)

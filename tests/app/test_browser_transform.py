@@ -50,3 +50,18 @@ def test_the_form_works_without_javascript_and_says_what_is_wrong(
         expect(page.locator(".credits tbody tr")).to_have_count(4)
         assert not offences.dialogs + offences.elsewhere
         assert [error for error in offences.errors if "422" not in error] == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "none"])
+def test_lam_has_a_field_where_mixed_is_chosen(browser: Browser, shared_client: httpx.Client, script: bool) -> None:
+    how = {"java_script_enabled": script}
+    with browsing(browser, str(shared_client.base_url).rstrip("/"), **how) as (page, offences):
+        page.goto("/transform")
+        field = page.get_by_label("λ, of mixed")
+        expect(field).to_be_hidden()
+        page.get_by_label("transform", exact=True).select_option("mixed")
+        field.fill("-0.5")
+        page.get_by_role("button", name="Transform").click()
+        expect(page.get_by_text("mixed, λ = -0.5:")).to_be_visible()
+        expect(field).to_have_value("-0.5")
+        assert not offences, offences

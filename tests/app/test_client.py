@@ -36,7 +36,7 @@ def completions(
             yield {"problem": f"p{problem}", "sample_index": index, "text": "391", "verifications": [verdict]}
 
 
-@pytest.mark.parametrize("name", pkpo.TRANSFORMS)
+@pytest.mark.parametrize("name", [*pkpo.TRANSFORMS, "mixed(0.25)"])
 @pytest.mark.parametrize("scale", pkpo.SCALES)
 @pytest.mark.parametrize("k", [2, {1: 0.25, 2: 0.75}])
 def test_credits_of_the_service_are_those_of_the_library(server: Client, name: str, scale: pkpo.Scale, k: Any) -> None:

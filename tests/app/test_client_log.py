@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+import pkpo
 from app.auth.service import create_key
 from app.models import Metric, TrainingGroup
 from pkpo.client import Client, LogStatus, Sent
@@ -114,6 +115,19 @@ def test_groups_arrive_as_they_were(base_url: str, session: Session, tmp_path: P
     assert first.credits == [credits[0, 0], None, credits[0, 2]]
     assert (second.credits, second.k, second.scale) == (credits[1].tolist(), {"1": 0.5, "2": 0.5}, "mean")
     assert dict(session.execute(select(Metric.name, Metric.value)).all())["kl"] == 0.1
+
+
+@pytest.mark.parametrize("name", ["mixed(0.25)", "top_mean(2)", "cvar(0.5)"])
+def test_a_transform_with_an_argument_arrives_by_its_name(
+    base_url: str, session: Session, tmp_path: Path, name: str
+) -> None:
+    with Client(base_url, spool=tmp_path) as client:
+        credits = client.log_groups(RUN, 7, [[1.0, 0.0, 0.5]], k=2, problems=NAMES[:1], transform=name)
+        assert client.flush(20)
+        assert client.log_status().refused == 0
+    (stored,) = session.scalars(select(TrainingGroup))
+    assert (stored.transform, stored.credits) == (name, credits[0].tolist())
+    assert stored.credits == pkpo.transform(name, [1.0, 0.0, 0.5], 2).tolist()
 
 
 def test_what_a_dead_server_missed_is_sent_once_by_any_number_of_syncs(

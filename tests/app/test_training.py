@@ -83,6 +83,18 @@ def test_the_weights_of_several_k_are_stored(client: httpx.Client, session: Sess
     assert (stored.k, stored.transform, stored.scale) == ({"1": 0.25, "2": 0.75}, "s", "mean")
 
 
+@pytest.mark.parametrize("name", ["mixed(0.25)", "mixed(+2.50e-1)"])
+def test_the_name_of_mixed_is_kept_and_read_back_as_it_was_given(client: httpx.Client, name: str) -> None:
+    record = {"run": "guide", "step": 1, "problems": ["gsm8k-17"]}
+    body = {"rewards": [[1, 0, 0, 1]], "k": 2, "transform": name, "record": record}
+    credits = client.post("/v1/transforms", json=body).raise_for_status().json()["credits"]
+    made = {"step": 2, "problem": "a", "rewards": [1, 0], "credits": [1.0, 0.0], "k": 1, "transform": name}
+    client.post("/v1/runs/guide/groups", json={"groups": [made]}).raise_for_status()
+    groups = client.get("/v1/runs/guide/groups").raise_for_status().json()["groups"]
+    assert [group["transform"] for group in groups] == [name, name]
+    assert credits == [groups[0]["credits"]] == [transform("mixed(0.25)", [1, 0, 0, 1], 2).tolist()]
+
+
 def test_a_transform_without_a_record_asks_the_database_nothing(client: httpx.Client) -> None:
     body = {"rewards": REWARDS, "k": 2}
     client.post("/v1/transforms", json=body).raise_for_status()  # now the caller is known for a second

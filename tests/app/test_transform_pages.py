@@ -17,7 +17,7 @@ def address(**typed: Any) -> str:
     return f"/transform?{httpx.QueryParams(typed)}"
 
 
-@pytest.mark.parametrize("transform", ["s", "sloo", "sloo_minus_one", "centered", "plugin"])
+@pytest.mark.parametrize("transform", ["s", "sloo", "sloo_minus_one", "centered", "plugin", "mixed(-0.5)"])
 @pytest.mark.parametrize("scale", ["sum", "mean", "rms"])
 def test_the_credits_are_those_of_rest(shared_client: httpx.Client, transform: str, scale: str) -> None:
     body = {"rewards": [[3.0, 0.0, 0.5, -1.0]], "k": 2, "transform": transform, "scale": scale}
@@ -25,6 +25,29 @@ def test_the_credits_are_those_of_rest(shared_client: httpx.Client, transform: s
     text = page(shared_client, address(rewards="3 0 .5 -1", k=2, transform=transform, scale=scale)).text
     rewards = zip(("3.000", "0.000", "0.5000", "−1.000"), credits, strict=True)
     assert " ".join(f"{i} {g} {reward(each)}" for i, (g, each) in enumerate(rewards)) in text
+
+
+def test_lam_has_a_field_of_its_own(shared_client: httpx.Client) -> None:
+    typed = {"rewards": "3 0 .5 -1", "k": 2, "transform": "mixed", "lam": "0.75"}
+    shown = page(shared_client, address(**typed))
+    as_rest_names_it = page(shared_client, address(**(typed | {"transform": "mixed(0.75)", "lam": "7"})))
+    assert shown.text == as_rest_names_it.text
+    rows = table(shared_client, address(**(typed | {"lam": " 0.75 "})).replace("?", "/credits.csv?"))
+    assert {row["transform"] for row in rows} == {"mixed(0.75)"}
+    body = {"rewards": [[3, 0, 0.5, -1]], "k": 2, "transform": "mixed(0.75)"}
+    credits = shared_client.post("/v1/transforms", json=body).json()["credits"][0]
+    assert [float(row["credit"]) for row in rows] == credits
+
+
+@pytest.mark.parametrize("lam", ["x", "nan", "1e999", "1_0", "٣", "0.5)"])
+def test_a_lam_that_is_no_number_is_said_beside_its_field(shared_client: httpx.Client, lam: str) -> None:
+    shown = page(shared_client, address(rewards="1 0 0", transform="mixed", lam=lam), 422)
+    assert "λ is a finite number, such as 0.25." in shown.text
+    assert "lam-error" in shown.values("aria-describedby")
+
+
+def test_lam_is_not_looked_at_where_another_transform_is_chosen(shared_client: httpx.Client) -> None:
+    assert "1 problem, n = 3" in page(shared_client, address(rewards="1 0 0", transform="sloo", lam="x")).text
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,10 @@ def assert_refused(answer: httpx.Response, status: int, kind: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
+MIXED = ("mixed(0.25)", "mixed(-1e-05)", "mixed(+.5)", "mixed(0)", "mixed(1)")
+
+
+@pytest.mark.parametrize("name", [*TRANSFORMS, *MIXED])
 def test_ragged_groups_get_the_credits_that_the_library_gives_each_alone(client: httpx.Client, name: str) -> None:
     rewards = PASSES if name == "alpha_loo" else REWARDS
     for k in (1, 2, 3):
@@ -60,6 +63,32 @@ def test_ragged_groups_get_the_credits_that_the_library_gives_each_alone(client:
         assert answer["credits"] == [credits_of(group, name, k) for group in rewards]
         assert answer["max_at_k"] == [max_at_k([g for g in group if g is not None], k) for group in rewards]
         assert (answer["transform"], answer["k"], answer["scale"]) == (name, k, "sum")
+
+
+def test_max_at_k_beside_mixed_is_that_of_the_rewards_whatever_lam_is(client: httpx.Client) -> None:
+    for lam in ("1e20", "-1e100"):
+        answer = post(client, rewards=REWARDS, k={"1": 0.5, "2": 2}, transform=f"mixed({lam})").raise_for_status()
+        assert answer.json()["max_at_k"] == post(client, rewards=REWARDS, k={"1": 0.5, "2": 2}).json()["max_at_k"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mixed", "transform must be one of"),
+        ("mixed(x)", "lam of mixed must be a number"),
+        ("mixed(nan)", "lam of mixed must be finite"),
+        ("mixed(1e999)", "lam of mixed must be finite"),
+        ("top_mean(2)", "top_mean(2) is for Python alone"),
+        ("median", "median is for Python alone"),
+        ("history(0.5)", "history(0.5) is for Python alone"),
+        (f"mixed({'1' * 100})", "at most 100 characters"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_what_is_wrong(client: httpx.Client, name: str, said: str) -> None:
+    answer = post(client, rewards=[[1, 0, 1]], k=2, transform=name)
+    assert_refused(answer, 422, "invalid-request")
+    assert pointers(answer) == ["/transform"]
+    assert said in answer.text
 
 
 def test_alpha_loo_refuses_what_is_neither_a_pass_nor_a_failure(client: httpx.Client) -> None:
@@ -104,7 +133,7 @@ def test_true_and_false_are_rewards_of_one_and_zero(client: httpx.Client) -> Non
     assert as_words == post(client, rewards=[[1, 0, 0, 1]], k=2).json()
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("name", [*TRANSFORMS, "mixed(0)", "mixed(0.25)"])
 def test_a_group_that_is_too_short_is_refused_by_name_and_bound(client: httpx.Client, name: str) -> None:
     needed = smallest_n(name, 4)
     answer = post(client, rewards=[[1] * needed, [1] * (needed - 1), [0, None], []], k=4, transform=name)

@@ -53,6 +53,12 @@ def test_an_array_gets_the_credits_of_the_library_bit_by_bit(client: httpx.Clien
     assert_array_equal(found, transform("sloo", REWARDS, 4, scale="mean"))
 
 
+def test_lam_of_mixed_stands_in_the_query(client: httpx.Client) -> None:
+    for query in ("k=4&transform=mixed(0.25)", "k=4&transform=mixed%280.25%29"):
+        assert_array_equal(credits_in(post(client, array(REWARDS), query)), transform("mixed(0.25)", REWARDS, 4))
+    assert_refused(post(client, array(REWARDS), "k=4&transform=mixed(x)"), 422, "invalid-request")
+
+
 def test_one_group_comes_back_as_one(client: httpx.Client) -> None:
     assert_array_equal(credits_in(post(client, array(REWARDS[0]))), transform("sloo_minus_one", REWARDS[0], 2))
 

@@ -23,7 +23,7 @@ from tests.dashboards.examples import Page
 from tests.dashboards.test_pages import HOSTILE
 
 GROUPS = (Group((1.0, 0.0, nan), (0.75, -0.25, nan), 1.0),)
-PAGE = TransformPage("1 0 -", "2", "sloo_minus_one", "sum", Credited(2, GROUPS))
+PAGE = TransformPage("1 0 -", "2", "sloo_minus_one", "0.25", "sum", Credited(2, GROUPS))
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))))
@@ -62,11 +62,18 @@ def test_the_form_holds_what_was_typed_and_works_without_javascript() -> None:
 
 
 def test_every_transform_and_scale_can_be_chosen() -> None:
-    assert set(TRANSFORMS) == set(ALL_TRANSFORMS)
+    assert set(TRANSFORMS) == {*ALL_TRANSFORMS, "mixed"}
     assert set(SCALES) == set(ALL_SCALES)
 
 
-@pytest.mark.parametrize("field", ["rewards", "k"])
+def test_lam_is_said_and_kept_where_mixed_is_chosen() -> None:
+    mixed = Page(render_transform(replace(PAGE, transform="mixed", lam="-0.5")))
+    assert "mixed , λ = -0.5: less λ of centered’s baseline" in mixed.text
+    assert "/transform/credits.csv?rewards=1+0+-&k=2&transform=mixed&lam=-0.5&scale=sum" in mixed.values("href")
+    assert "λ = " not in Page(render_transform(PAGE)).text
+
+
+@pytest.mark.parametrize("field", ["rewards", "k", "lam"])
 def test_an_error_stands_with_its_field_and_no_number_is_shown(field: str) -> None:
     page = Page(render_transform(replace(PAGE, outcome=Wrong(field, "It is wrong."))))
     marked = [attributes for _, attributes in page.elements if "aria-invalid" in attributes]
@@ -86,7 +93,7 @@ def test_bars_start_in_the_middle_and_the_largest_credit_reaches_the_edge() -> N
 def test_hostile_text_is_shown_and_makes_no_element() -> None:
     plain = Page(render_transform(replace(PAGE, outcome=Wrong("rewards", "No."))))
     for text in [*HOSTILE, "</textarea><script>alert(1)</script>"]:
-        wrong = replace(PAGE, rewards=text, k=text, outcome=Wrong("rewards", "No."))
+        wrong = replace(PAGE, rewards=text, k=text, lam=text, outcome=Wrong("rewards", "No."))
         unkind = Page(render_transform(wrong))
         assert unkind.shape == plain.shape
         assert text in unkind.values("value")
