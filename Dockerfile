@@ -12,7 +12,7 @@ ENV UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 # The locks and what an editable install reads, before the sources: a change to those installs nothing anew.
 COPY pyproject.toml README.md LICENSE ./
 COPY pkpo/__init__.py pkpo/
-COPY requirements requirements/
+COPY requirements/install.sh requirements/uv.lock requirements/service.lock requirements/workers.lock requirements/
 RUN requirements/install.sh service && requirements/install.sh workers
 
 FROM ${PYTHON}

@@ -2,6 +2,7 @@
 Docker engine being nowhere near, done without one.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -138,8 +140,10 @@ def test_the_images_copy_what_there_is_and_all_that_git_knows_of_it(dockerfile: 
             assert (
                 CHECKOUT / target / Path(taken[0]).relative_to(source if source != taken[0] else Path(source).parent)
             ).is_file()
-    for lock in re.findall(r"install\.sh (\w+)|-r (requirements/[\w.-]+)", (CHECKOUT / dockerfile).read_text()):
-        assert (CHECKOUT / (lock[1] or f"requirements/{lock[0]}.lock")).is_file() or lock[0] == "vllm"
+    copied = {source for sources, _ in copies(dockerfile) for source in sources}
+    runs = " ".join(rest for name, rest in instructions(dockerfile) if name == "RUN")
+    for lock in (*re.findall(r"install\.sh (\w+)", runs), *re.findall(r"-r requirements/(\w+)", runs), "uv"):
+        assert f"requirements/{lock}.lock" in copied
 
 
 def test_neither_data_nor_environments_nor_history_reach_an_image() -> None:
@@ -237,15 +241,17 @@ def test_service_and_worker_do_a_job_drain_when_stopped_and_go_on_where_they_wer
     assert containers.health("worker")[0] == 1
     assert "does not answer" in containers.health("api")[1]
     with containers.up("api") as api, httpx.Client(base_url=address, timeout=60) as client:
-        eventually(lambda: containers.health("api")[0] == 0, seconds=60)
+        eventually(lambda: "pkpo is at" in containers.log("api"), seconds=60)
+        assert containers.health("api") == (0, "")
         assert client.get("/v1/runs").status_code == 401
         client.headers["Authorization"] = f"Bearer {secret}"
         assert loaded_from(api.pid).is_relative_to(containers.folder)
         with containers.up("worker") as worker:
-            eventually(lambda: containers.health("worker")[0] == 0, seconds=60)
+            eventually(lambda: " takes " in containers.log("worker"), seconds=60)
+            assert containers.health("worker") == (0, "")
             small = ended(client, submit_import(client, results(5, 4)))
             assert (small["state"], small["progress"]["done"]) == ("succeeded", 20)
-            path = submit_import(client, results(3000, 8), run="drained")
+            path = submit_import(client, results(2000, 8), run="drained")
             eventually(lambda: job(client, path)["state"] == "running", seconds=30)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(timeout=int(service("worker")["stop_grace_period"].removesuffix("s"))) == 0
@@ -254,9 +260,70 @@ def test_service_and_worker_do_a_job_drain_when_stopped_and_go_on_where_they_wer
         assert "no worker runs" in containers.health("worker")[1]
         with containers.up("worker"):
             done = ended(client, path, seconds=60)
-        assert (done["state"], done["progress"]["done"]) == ("succeeded", 24_000)
+        assert (done["state"], done["progress"]["done"]) == ("succeeded", 16_000)
         api.send_signal(signal.SIGTERM)
         assert api.wait(timeout=30) == 0
     for name in ("api", "worker"):
         assert secret not in containers.log(name)
         assert containers.volume("password/pkpo").read_text().strip() not in containers.log(name)
+
+
+# Starts a command under a profile of Docker's form, and under what else is given of its kind.
+UNDER = """
+import json, os, sys
+import pyseccomp
+filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+for rule in json.load(open(sys.argv[1]))["syscalls"] + json.loads(sys.argv[2]):
+    for name in rule["names"]:
+        try:
+            arguments = [pyseccomp.Arg(0, pyseccomp.MASKED_EQ, bit, bit) for bit in rule.get("bits", [])]
+            for each in arguments or [None]:
+                filter.add_rule(pyseccomp.ERRNO(rule["errnoRet"]), name, *[each] if each else [])
+        except (OSError, RuntimeError, ValueError):
+            print("unknown here:", name, file=sys.stderr)
+filter.load()
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+NAMESPACES = [0x00020000, 0x10000000, 0x20000000, 0x40000000]  # CLONE_NEWNS, NEWUSER, NEWPID, NEWNET
+LIKE_DOCKER = [
+    {"names": ["unshare", "setns", "mount", "umount2", "pivot_root", "sethostname"], "errnoRet": 1},
+    {"names": ["clone"], "bits": NAMESPACES, "errnoRet": 1},
+    {"names": ["clone3"], "errnoRet": 38},
+]
+
+
+def sandbox_check(containers: Containers, profile: list[dict[str, Any]]) -> tuple[int, str]:
+    """The exit status and the output of the sandbox's own check in a worker, under its profile and more."""
+    pytest.importorskip("pyseccomp", reason="the packages of workers are not installed")
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    check = ["python", "-m", "workers.sandbox", "check"]
+    command = ["python", "-c", UNDER, "docker/seccomp.json", json.dumps(profile), *check]
+    with containers.start("worker", command) as process:
+        said = process.communicate(timeout=120)[0]
+    return process.returncode, said
+
+
+@as_linux
+def test_the_worker_s_profile_leaves_what_the_sandbox_is_made_of(containers: Containers) -> None:
+    status, said = sandbox_check(containers, [])
+    assert status == 0, said
+    assert "code verification is offered" in said
+
+
+@as_linux
+def test_where_namespaces_are_refused_the_sandbox_says_so_and_is_not_offered(containers: Containers) -> None:
+    status, said = sandbox_check(containers, LIKE_DOCKER)
+    assert status == 1
+    assert "code verification is not offered: bubblewrap made no sandbox" in said
+    assert re.search(r"namespace|permitted|permission", said, re.IGNORECASE)
+    assert "Traceback" not in said
+
+
+def test_the_worker_s_profile_refuses_what_docker_s_does_but_for_namespaces() -> None:
+    profile = json.loads((CHECKOUT / "docker" / "seccomp.json").read_text())
+    [rule] = profile["syscalls"]
+    assert (profile["defaultAction"], rule["action"]) == ("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO")
+    assert rule["names"] == sorted(set(rule["names"]))
+    assert {"bpf", "keyctl", "init_module", "kexec_load", "open_by_handle_at", "reboot", "swapon"} <= set(rule["names"])
+    assert not {"clone", "clone3", "unshare", "mount", "umount2", "pivot_root", "sethostname"} & set(rule["names"])
