@@ -105,8 +105,8 @@ class Tables(NamedTuple):
 
     def at(self, rows: NDArray[np.bool_]) -> "Tables":
         """The tables of some of the data sets."""
-        tallies = (each.at(rows) for each in (self.passes, self.failures, self.totals))
-        return Tables(*tallies, self.shares[rows], self.mixed[rows], self.overdispersed[rows])
+        passes, failures, totals = (each.at(rows) for each in (self.passes, self.failures, self.totals))
+        return Tables(passes, failures, totals, self.shares[rows], self.mixed[rows], self.overdispersed[rows])
 
 
 def _overdispersed(n: Counts, c: Counts, share: Floats) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpo import asked, inputs
-from pkpo.asked import Attempts
+from pkpo.asked import Asked, Attempts
 from pkpo.inputs import Labels
 from pkpo.transforms import SCALES, Scale, credits_for, unit_rms
 from pkpo.weights import LIFT, binomials, order_weights
@@ -67,10 +67,7 @@ def truncated(
     scale: Scale = "sum",
 ) -> Floats:
     """Biased: exact with each ratio that exceeds cap, a positive number, taken for cap, for less variance."""
-    largest = inputs.finite("cap", cap)
-    if largest <= 0:
-        raise ValueError(f"cap must be above 0; got {cap}")
-    return _exact(g, k, log_ratios, name, mask, groups, scale, cap=largest)
+    return _exact(g, k, log_ratios, name, mask, groups, scale, cap=cap_of(cap))
 
 
 def first_order(
@@ -106,10 +103,32 @@ def ppo(
     That of min(r_i a_i, clamp(r_i, 1 - clip, 1 + clip) a_i): first_order, and 0 where a completion is already further
     than clip in the direction of its credit. clip is in (0, 1); else as for first_order.
     """
+    return _surrogate(g, k, log_ratios, name, mask, groups, scale, clip=clip_of(clip))
+
+
+def cap_of(cap: object) -> float:
+    """The largest ratio of truncated as a float; ValueError where it is not above 0."""
+    largest = inputs.finite("cap", cap)
+    if largest <= 0:
+        raise ValueError(f"cap must be above 0; got {cap}")
+    return largest
+
+
+def clip_of(clip: object) -> float:
+    """The width of ppo's clip as a float; ValueError outside (0, 1)."""
     width = inputs.finite("clip", clip)
     if not 0 < width < 1:
         raise ValueError(f"clip must be in (0, 1); got {clip}")
-    return _surrogate(g, k, log_ratios, name, mask, groups, scale, clip=width)
+    return width
+
+
+def asked_exactly(name: Name, k: Attempts, scale: Scale) -> Asked:
+    """What a call of exact or truncated asks for; ValueError for a name or a scale that they do not have."""
+    if name not in NAMES:
+        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+    return asked.named(name, k)
 
 
 def _surrogate(
@@ -143,11 +162,7 @@ def _exact(
     scale: Scale,
     cap: float | None,
 ) -> Floats:
-    if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    what = asked.named(name, k)
+    what = asked_exactly(name, k, scale)
     values, valid = inputs.rewards(g, mask)
     logs = _logs(log_ratios, values.shape, valid)
     if cap is not None:

@@ -49,17 +49,13 @@ class Constant(_Fixed):
 
 
 @dataclass(frozen=True)
-class Step(_Fixed):
-    """One k before step `at`, another from there on. The paper: 8, then 1 from 1500 (arXiv:2505.15201v4, Figure 3)."""
-
+class _FromTo(_Fixed):
     first: float
     then: float
-    at: int
 
     def __post_init__(self) -> None:
         size("from", self.first)
         size("to", self.then)
-        count("at", self.at)
 
     @property
     def largest(self) -> float:
@@ -70,6 +66,17 @@ class Step(_Fixed):
     def smallest(self) -> float:
         """The smallest k that it can give."""
         return min(self.first, self.then)
+
+
+@dataclass(frozen=True)
+class Step(_FromTo):
+    """One k before step `at`, another from there on. The paper: 8, then 1 from 1500 (arXiv:2505.15201v4, Figure 3)."""
+
+    at: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count("at", self.at)
 
     def k(self, state: State, problem: str | None = None) -> K:
         """k for the step that comes next."""
@@ -77,32 +84,19 @@ class Step(_Fixed):
 
 
 @dataclass(frozen=True)
-class Ramp(_Fixed):
+class Ramp(_FromTo):
     """From one k to another in `over` steps after `begin`, never back: linear, along half a cosine, or geometric."""
 
-    first: float
-    then: float
     over: int
     begin: int = 0
     shape: Shape = "linear"
 
     def __post_init__(self) -> None:
-        size("from", self.first)
-        size("to", self.then)
+        super().__post_init__()
         count("over", self.over, 1)
         count("begin", self.begin)
         if self.shape not in ("linear", "cosine", "exponential"):
             raise ValueError(f"shape must be linear, cosine or exponential; got {self.shape!r}")
-
-    @property
-    def largest(self) -> float:
-        """The largest k that it can give."""
-        return max(self.first, self.then)
-
-    @property
-    def smallest(self) -> float:
-        """The smallest k that it can give."""
-        return min(self.first, self.then)
 
     def k(self, state: State, problem: str | None = None) -> K:
         """k for the step that comes next."""

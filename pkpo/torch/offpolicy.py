@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkpo import asked, offpolicy
+from pkpo import offpolicy
 from pkpo.asked import Asked, Attempts
-from pkpo.inputs import check_sizes, finite
-from pkpo.offpolicy import NAMES, Floats, Name
+from pkpo.inputs import check_sizes
+from pkpo.offpolicy import Floats, Name, asked_exactly, cap_of, clip_of
 from pkpo.torch import transform
 from pkpo.torch.call import unit_rms
 from pkpo.torch.credits import DOUBLE, Arithmetic, order_weights_of, power_of_two, shares_of
 from pkpo.torch.groups import Groups, dtype_of, groups_of, host, labels_of
-from pkpo.transforms import SCALES, Scale
+from pkpo.transforms import Scale
 
 Valid = NDArray[np.bool_] | None
 
@@ -59,10 +59,7 @@ def truncated(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Biased: exact with ratios above cap taken for cap, as pkpo.offpolicy.truncated."""
-    largest = finite("cap", cap)
-    if largest <= 0:
-        raise ValueError(f"cap must be above 0; got {cap}")
-    return _exact(g, k, log_ratios, name, mask, groups, scale, check, dtype, cap=largest)
+    return _exact(g, k, log_ratios, name, mask, groups, scale, check, dtype, cap=cap_of(cap))
 
 
 def first_order(
@@ -95,10 +92,7 @@ def ppo(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Biased: the gradient of PPO's clipped surrogate, as pkpo.offpolicy.ppo."""
-    width = finite("clip", clip)
-    if not 0 < width < 1:
-        raise ValueError(f"clip must be in (0, 1); got {clip}")
-    return _surrogate(g, k, log_ratios, name, mask, groups, scale, check, dtype, clip=width)
+    return _surrogate(g, k, log_ratios, name, mask, groups, scale, check, dtype, clip=clip_of(clip))
 
 
 def _surrogate(
@@ -140,11 +134,7 @@ def _exact(
     dtype: torch.dtype | None,
     cap: float | None,
 ) -> Tensor:
-    if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    what, given = asked.named(name, k), groups_of(g, mask)
+    what, given = asked_exactly(name, k, scale), groups_of(g, mask)
     logs = _logs(log_ratios, g, given)
     if cap is not None:
         logs = logs.clamp(max=math.log(cap))
