@@ -16,7 +16,7 @@ CONTEXT = 64
 TEMPLATE = "{% for message in messages %}={{ message['content'] }}+{% endfor %}"
 
 
-def save_tiny_model(folder: Path, *, chat: bool = True) -> Path:
+def save_tiny_model(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
     """The folder, with a model of characters whose next token is far from certain."""
     vocabulary = {"<eos>": EOS, **{character: i + 1 for i, character in enumerate(CHARACTERS)}}
     words = Tokenizer(WordLevel(vocabulary, unk_token="="))
@@ -25,7 +25,7 @@ def save_tiny_model(folder: Path, *, chat: bool = True) -> Path:
     tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<eos>")
     if chat:
         tokenizer.chat_template = TEMPLATE
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(vocabulary),
         hidden_size=32,
