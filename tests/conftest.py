@@ -13,10 +13,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from app.embedded_postgres import EmbeddedPostgres
+
+# An example on a busy machine takes longer than Hypothesis allows it; how long a test may take, pytest-timeout says.
+settings.register_profile("no deadline for an example", deadline=None)
+settings.load_profile("no deadline for an example")
 
 
 @pytest.fixture(scope="session")
