@@ -20,6 +20,7 @@ from dashboards import numerals
 from dashboards.assets import asset_url
 from dashboards.figures import curve_figure, solve_rate_histogram
 from dashboards.reference import operations
+from dashboards.workers_note import NOBODY, WorkersNote
 from pkpo.curves import PassAtKCurve
 
 # plotly writes style attributes and elements; nothing else on these pages is inline, and no script is made from text.
@@ -113,6 +114,7 @@ class HomePage:
     next_cursor: str | None = None
     running: int = 0
     """Jobs that run now."""
+    workers: WorkersNote = NOBODY
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ TAKES_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 @router.get("/")
 def home(query: Annotated[HomeQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """Runs with their latest estimates."""
-    page = home_page(session, caller.project_id, query, server_address(request))
+    data_dir = request.app.state.settings.data_dir
+    page = home_page(session, caller.project_id, query, server_address(request), data_dir)
     return html(render_home(replace(page, running=running(session, caller.project_id))))
 
 
