@@ -28,6 +28,7 @@ from app.jobs import service
 from app.jobs.database import bounded
 from app.jobs.queue import TASK, lane
 from workers.heartbeat import Heartbeat
+from workers.job_process import Standby
 from workers.tasks import Jobs
 
 CHILD: Final = (sys.executable, "-m", "workers.child")
@@ -45,6 +46,7 @@ class Plan:
     capabilities: tuple[str, ...]
     lease: float = 30.0  # seconds without a heartbeat after which others may take its jobs
     grace: float = 10.0  # seconds between SIGTERM and SIGKILL for a job
+    idle: float = 60.0  # seconds that a model stays loaded after a job, for the next one
     child: Sequence[str] = CHILD  # what does a job, once its id and attempt are added
 
 
@@ -62,7 +64,7 @@ def work(plan: Plan) -> int:
 async def _work(plan: Plan, url: str, sessions: sessionmaker[Session]) -> None:
     worker_id = _register(plan, sessions)
     heartbeat = Heartbeat(sessions, worker_id, plan.lease)
-    jobs = Jobs(sessions, heartbeat, worker_id, url, plan.lease, plan.grace, plan.child)
+    jobs = Jobs(sessions, heartbeat, worker_id, url, plan.lease, plan.grace, plan.child, Standby(plan.idle, plan.grace))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, jobs.stop.set)
     heartbeat.start()
@@ -70,6 +72,7 @@ async def _work(plan: Plan, url: str, sessions: sessionmaker[Session]) -> None:
     try:
         await asyncio.gather(*(_take(plan, queue, jobs) for queue in plan.queues))
     finally:
+        await jobs.standby.end()
         heartbeat.stop()
         with suppress(SQLAlchemyError), sessions.begin() as session:
             service.unregister(session, worker_id)

@@ -5,9 +5,7 @@ import logging
 import os
 import signal
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -19,9 +17,11 @@ from app.jobs import service
 from app.jobs.service import Attempt, AttemptLost, Claimed
 from workers.child import PARENT
 from workers.heartbeat import Heartbeat, Lease
+from workers.job_process import JobProcess, Standby, loads
 
 POLL: Final = 0.1  # seconds
 WRITTEN_EVERY: Final = 0.5  # seconds
+LAST_WORDS: Final = 0.1  # seconds in which a job that is over and stays may still be heard
 MOST_LINES: Final = 200  # of a job's log at once; where it writes more, the newest
 LONGEST_LINE: Final = 2000  # characters
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Jobs:
     lease: float
     grace: float  # seconds between SIGTERM and SIGKILL
     child: Sequence[str]
+    standby: Standby
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, job_id: int) -> None:
@@ -59,38 +60,36 @@ class Jobs:
 
     async def _run(self, claimed: Claimed, lease: Lease) -> None:
         attempt = claimed.attempt
-        process = await asyncio.create_subprocess_exec(
-            *self.child,
-            str(attempt.job_id),
-            str(attempt.number),
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env=os.environ | {"PKPO_DATABASE_URL": self.url, PARENT: str(os.getpid())},
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        log = asyncio.create_task(Log(self.sessions, attempt).keep(process.stdout))
+        child = await self.standby.take(claimed)
+        if child is None:
+            environment = os.environ | {"PKPO_DATABASE_URL": self.url, PARENT: str(os.getpid())}
+            child = await JobProcess.start(self.child, attempt, environment, loads(claimed))
+        log = asyncio.create_task(Log(self.sessions, attempt).keep(child))
         try:
-            await self._until_it_ends(process, lease)
+            await self._until_it_ends(child, lease)
         finally:
-            await _end(process, 0.0 if lease.is_over else self.grace)
+            stays = child.is_over and not (lease.is_over or lease.is_cancelled or self.stop.is_set())
+            if not stays:
+                await child.end(0.0 if lease.is_over else self.grace)
             await log
-        await self._record(attempt, process, lease)
+        await self._record(attempt, child, lease)
+        if stays:
+            self.standby.keep(child)
 
-    async def _until_it_ends(self, process: Process, lease: Lease) -> None:
-        while not (process.returncode is not None or lease.is_over or lease.is_cancelled or self.stop.is_set()):
+    async def _until_it_ends(self, child: JobProcess, lease: Lease) -> None:
+        while not (child.is_over or child.has_ended or lease.is_over or lease.is_cancelled or self.stop.is_set()):
             await asyncio.sleep(POLL)
 
-    async def _record(self, attempt: Attempt, process: Process, lease: Lease) -> None:
+    async def _record(self, attempt: Attempt, child: JobProcess, lease: Lease) -> None:
         """Say what became of the attempt; nothing happens where it is no longer ours."""
-        assert process.returncode is not None
-        if process.returncode == 0:
+        status = child.process.returncode
+        if child.is_over or status == 0:
             outcome = partial(service.finish, attempt=attempt)
         elif self.stop.is_set() and not lease.is_cancelled:
             outcome = partial(service.give_back, attempt=attempt)
         else:
-            outcome = partial(service.lose, attempt=attempt, reason=_reason(process.returncode))
+            assert status is not None
+            outcome = partial(service.lose, attempt=attempt, reason=_reason(status))
         give_up = time.monotonic() + self.lease
         while True:
             try:
@@ -113,21 +112,6 @@ def _reason(status: int) -> str:
     return f"Its process exited with status {status} before the job was done."
 
 
-async def _end(process: Process, grace: float) -> None:
-    """Return when the process is gone, and all of its group are killed."""
-    if process.returncode is None and grace > 0:
-        _signal(process, signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), grace)
-    _signal(process, signal.SIGKILL)
-    await process.wait()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)  # it leads a group of its own
-
-
 @dataclass
 class Log:
     """The lines of a job, kept as events some at a time."""
@@ -138,13 +122,16 @@ class Log:
     _rest: bytes = b""
     _left_out: int = 0
 
-    async def keep(self, output: asyncio.StreamReader) -> None:
+    async def keep(self, child: JobProcess) -> None:
         """Read what the job writes to its end, and store it."""
-        chunk, written = b"", time.monotonic()
-        while chunk or not output.at_eof():
-            with suppress(TimeoutError):
-                chunk = await asyncio.wait_for(output.read(65536), WRITTEN_EVERY)
-                self._take(chunk)
+        written = time.monotonic()
+        while not child.output.at_eof():
+            try:
+                patience = LAST_WORDS if child.is_over else WRITTEN_EVERY
+                self._take(await asyncio.wait_for(child.output.read(65536), patience))
+            except TimeoutError:
+                if child.is_over:
+                    break
             if time.monotonic() - written > WRITTEN_EVERY:
                 await asyncio.to_thread(self._write)
                 written = time.monotonic()

@@ -66,6 +66,8 @@ class Claimed:
     attempt: Attempt
     uuid: UUID
     kind: str
+    queue: str
+    spec: dict[str, Any]
 
 
 def submit(session: Session, caller: Caller, settings: Settings, wanted: NewJob[Any]) -> Job:
@@ -167,7 +169,7 @@ def claim(session: Session, job_id: int, worker_id: int, lease: float) -> Claime
     job.error = None
     job.leased_until, job.started_at = _in(lease), func.coalesce(Job.started_at, func.now())
     _tell_state(session, job)
-    return Claimed(Attempt(job.id, job.attempt), job.uuid, job.kind)
+    return Claimed(Attempt(job.id, job.attempt), job.uuid, job.kind, job.queue, job.spec)
 
 
 def renew(session: Session, worker_id: int, attempts: Collection[Attempt], lease: float) -> dict[Attempt, bool]:

@@ -10,6 +10,7 @@ from signal import SIGKILL
 from typing import Any
 
 import httpx
+import orjson
 
 from tests.app.processes import CHECKOUT, children
 from tests.workers.working import bytecode, send
@@ -21,7 +22,7 @@ logging.basicConfig(level=logging.INFO)
 logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 offered = ("verify", "sampling:transformers", "sampling:openai")
 url, idle = sys.argv[1:]
-sys.exit(work(Plan(url, ("gpu", "cpu"), offered, lease=5.0, grace=2.0)))
+sys.exit(work(Plan(url, ("gpu", "cpu"), offered, lease=5.0, grace=2.0, idle=float(idle))))
 """
 PROBLEMS = {f"{a}+{b}": str(a + b) for a in range(2) for b in range(4)}
 
@@ -76,8 +77,6 @@ def completions(client: httpx.Client, path: str) -> list[dict[str, Any]]:
 
 def log_of(client: httpx.Client, path: str) -> list[str]:
     """The lines of an ended job's log."""
-    import orjson
-
     lines: list[str] = []
     kind = ""
     for line in client.get(f"{path}/events").text.splitlines():
