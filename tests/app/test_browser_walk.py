@@ -1,5 +1,6 @@
 """Every page walked as a reader walks them, by clicks and keys; and what is refused says so where one looks."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -25,6 +26,8 @@ def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
                     sampling = {"temperature": temperature, "top_p": 0.95}
                     made = create_evaluation(client, run="qwen", step=step, problem_set="sums", sampling=sampling)
                     record(client, made, {f"sum/{i}": [j * 10 < i + step / 10 for j in range(8)] for i in range(30)})
+            job = {"kind": "verification", "spec": {"evaluation": made, "verifier": "length"}}
+            client.post("/v1/jobs", json=job).raise_for_status()
         yield url
 
 
@@ -48,7 +51,7 @@ def test_every_page_is_reached_from_home_by_clicks_and_keys(page: Page, site: st
     page.get_by_role("link", name="qwen").click()
     drawn(page)
     assert len(download(page, "CSV, in full precision")) == 1 + 4 * 4, "k = 1, 2, 4, 8 of four evaluations"
-    page.locator("tbody tr").nth(2).get_by_role("link").click()
+    page.locator("tbody tr").nth(2).locator("th").get_by_role("link").click()
     expect(page.locator("h1")).to_contain_text("step 100")
     drawn(page)
     assert len(download(page, "CSV, in full precision")) == 1 + 4
@@ -70,6 +73,18 @@ def test_every_page_is_reached_from_home_by_clicks_and_keys(page: Page, site: st
     expect(page.locator(".credits tbody tr")).to_have_count(5)
     expect(page.locator(".weights .barlayer .point")).to_have_count(4)
     assert len(download(page, "CSV, in full precision")) == 1 + 4
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("link", name="New job").click()
+    for kind in ("sampling", "verification", "import"):
+        page.get_by_role("navigation", name="Kinds of jobs").get_by_role("link", name=kind).click()
+        expect(page).to_have_title(f"New {kind} job · pkpo")
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("link", name=re.compile("^verification$")).click()
+    expect(page.locator(".job-state")).to_have_text("queued")
+    page.locator("#result").click()
+    expect(page.locator(".at-work")).to_contain_text("verification waits for a worker")
+    page.get_by_role("link", name="verification waits").click()
+    expect(page.locator("h1")).to_contain_text("Verification job qwen step 100 on sums@1 by length")
     page.get_by_role("link", name="API").click()
     page.get_by_role("link", name="GET /v1/runs", exact=True).click()
     expect(page.locator("#get-v1-runs")).to_be_in_viewport()

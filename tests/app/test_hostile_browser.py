@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from urllib.parse import urlencode
+from uuid import UUID
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import URL
+from sqlalchemy import URL, select
+from sqlalchemy.orm import Session
 
+from app.db import make_engine
+from app.jobs import service
+from app.models import Job
 from tests.app.browsing import HOSTILE, IN_A_BROWSER, browsing
 from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation
@@ -50,9 +55,39 @@ def evaluations(site: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
+def jobs(site: str, database_url: str) -> list[str]:
+    """Of each text the job whose file, model, sampling, log, error and worker it is."""
+    made = []
+    engine = make_engine(database_url)
+    with httpx.Client(base_url=site, timeout=60) as client, Session(engine) as session:
+        for text in HOSTILE:
+            octets, named = {"Content-Type": "application/octet-stream"}, {"filename": text.replace("/", "∕")}
+            upload = client.post("/v1/uploads", content=b"[]", headers=octets, params=named).raise_for_status().json()
+            spec = {"upload": upload["id"], "run": "hostile", "model": text, "sampling": {text: [text]}}
+            job = client.post("/v1/jobs", json={"kind": "import", "spec": spec}).raise_for_status().json()
+            key = session.scalars(select(Job.id).where(Job.uuid == UUID(job["id"]))).one()
+            claimed = service.claim(session, key, service.register(session, text, 1, [text], [text]), lease=600)
+            assert claimed is not None
+            service.record_log(session, claimed.attempt, [text, f"{text}~"])
+            service.fail(session, claimed.attempt, text)
+            service.finish(session, claimed.attempt)
+            made.append(job["id"])
+        session.commit()
+    engine.dispose()
+    return made
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_url: URL, migrated_template: str) -> Iterator[str]:
+    """The URL of a database of this module's own."""
+    with fresh_database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site(database_url: str) -> Iterator[str]:
     """The address of a server of this module's own."""
-    with fresh_database(postgres_url, template=migrated_template) as database_url, serving(database_url) as url:
+    with serving(database_url) as url:
         yield url
 
 
@@ -110,6 +145,31 @@ def test_pages_of_errors_repeat_nothing(watched: Page, evaluations: list[str]) -
         watched.goto(f"{address}?{urlencode(asked)}")
         assert text not in text_of(watched)
         expect(watched.get_by_role("link", name="All runs")).to_be_visible()
+
+
+def test_jobs_with_their_logs_errors_and_workers(watched: Page, jobs: list[str]) -> None:
+    for text, job in zip(HOSTILE, jobs, strict=True):
+        watched.goto(f"/jobs/{job}")
+        assert text_of(watched, "#log") == f"{text}\n{text}~"
+        assert text_of(watched, "#error .text") == text
+        assert text_of(watched, "h1").rstrip().endswith(text.replace("/", "∕"))
+        assert text in watched.locator(".spec td").all_text_contents(), "the model"
+        assert text_of(watched, ".history tbody .text") == text
+    watched.goto("/jobs")
+    errors = watched.locator(".jobs .why").all_text_contents()
+    assert errors == HOSTILE[::-1][: len(errors)]
+    hosts = [each.rpartition(" ")[0] for each in watched.locator(".workers tbody th").all_text_contents()]
+    assert hosts == HOSTILE[::-1]
+
+
+def test_what_an_address_fills_into_a_form(watched: Page) -> None:
+    for text in HOSTILE[::3]:
+        filled = {"kind": "verification", "evaluation": text[:100], "verifier": text}
+        watched.goto(f"/jobs/new?{urlencode(filled)}")
+        expect(watched.get_by_label("Verifier")).to_have_value(text)
+        watched.get_by_role("button", name="Submit").click()
+        expect(watched.locator("#refused")).to_be_visible()
+        assert text not in text_of(watched, "#new-job"), "no value is echoed"
 
 
 def test_names_lead_where_they_say(watched: Page, site: str) -> None:
