@@ -35,7 +35,7 @@ def curve_figure(curve: PassAtKCurve) -> go.Figure:
     """The curve over k on a log2 axis, its interval as a ribbon, n and the number of problems in the axis title."""
     points = curve.points
     known = [point for point in points if not isnan(point.low) and not isnan(point.high)]
-    figure = go.Figure(layout=_layout())
+    figure = go.Figure(layout=axes_and_ground())
     figure.add_traces([*_interval(known), _estimates(curve)])
     ticks = k_ticks([point.k for point in points], curve.n_min)
     figure.update_xaxes(
@@ -68,7 +68,7 @@ def run_figure(checkpoints: Sequence[CheckpointCurve], ks: Sequence[int | None])
     All checkpoints have the same metric. Lines join checkpoints of one sampling.
     """
     metric = checkpoints[0].curve.metric
-    figure = go.Figure(layout=_layout())
+    figure = go.Figure(layout=axes_and_ground())
     for i, k in enumerate(ks):
         for sampling in sorted({each.sampling for each in checkpoints}):
             figure.add_trace(_steps([each for each in checkpoints if each.sampling == sampling], k, i, sampling))
@@ -101,7 +101,7 @@ def solve_rate_histogram(n: Sequence[int], c: Sequence[int]) -> go.Figure:
     failed = sum(passed == 0 for passed in c)
     solved = sum(passed == drawn for drawn, passed in zip(n, c, strict=True))
     between = [(drawn, passed) for drawn, passed in zip(n, c, strict=True) if 0 < passed < drawn]
-    figure = go.Figure(layout=_layout())
+    figure = go.Figure(layout=axes_and_ground())
     figure.add_trace(_end_bar("none passed", -END_BAR, failed, FAILED))
     figure.add_trace(_interior_bars(between, set(n)))
     figure.add_trace(_end_bar("all passed", 1 + END_BAR, solved, PASSED))
@@ -124,14 +124,14 @@ def weights_figure(n: int, k: int) -> go.Figure:
     arXiv:2505.15201v4, Figure 2.
     """
     weights = np.ldexp(order_weights(n, k), -LIFT)
-    figure = go.Figure(layout=_layout())
+    figure = go.Figure(layout=axes_and_ground())
     figure.add_trace(
         go.Bar(
             name="weight",
             x=list(range(1, n + 1)),
             y=weights.tolist(),
             marker={"color": ESTIMATE},
-            hovertext=[f"<b>{_precise(weight)}</b><br>rank {i} of {n}" for i, weight in enumerate(weights, 1)],
+            hovertext=[f"<b>{precise(weight)}</b><br>rank {i} of {n}" for i, weight in enumerate(weights, 1)],
             hoverinfo="text",
         )
     )
@@ -237,13 +237,13 @@ def _estimates(curve: PassAtKCurve) -> go.Scatter:
 
 
 def _hover(curve: PassAtKCurve, point: CurvePoint) -> str:
-    lines = [f"<b>{metric_name(curve.metric, point.k)} = {_precise(point.value)}</b>"]
+    lines = [f"<b>{metric_name(curve.metric, point.k)} = {precise(point.value)}</b>"]
     if not isnan(point.low):
-        lines.append(f"{percent(curve.level)} interval [{_precise(point.low)}, {_precise(point.high)}]")
+        lines.append(f"{percent(curve.level)} interval [{precise(point.low)}, {precise(point.high)}]")
     return "<br>".join([*lines, f"n = {span(curve.n_min, curve.n_max)} · {problems(curve.problems)}"])
 
 
-def _precise(value: float) -> str:
+def precise(value: float) -> str:
     return f"{value:.6g}".replace("-", MINUS)
 
 
@@ -297,7 +297,7 @@ def _padded(low: float, high: float, share: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _layout() -> go.Layout:
+def axes_and_ground() -> go.Layout:
     axis = {
         "showgrid": False,
         "zeroline": False,

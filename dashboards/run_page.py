@@ -7,9 +7,21 @@ from itertools import cycle
 
 from dashboards.figures import DASHES, CheckpointCurve, run_figure
 from dashboards.pages import MissingPolicy, rendered, setting, with_query
+from dashboards.training_log import TrainingLog
+from dashboards.training_page import lives_notes, training_part
 from pkpo.curves import PassAtKCurve
 
 USUAL_KS: tuple[int | None, ...] = (1, 8, None)
+
+
+@dataclass(frozen=True)
+class SolvedChange:
+    """What an evaluation newly solves and forgets against that of the checkpoint before."""
+
+    newly_solved: int
+    forgotten: int
+    url: str
+    """Of the page that compares both."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,9 @@ class CheckpointRow:
     created: datetime
     bias: str | None = None
     """Why the curve is not unbiased, a sentence; None where it is."""
+    evaluation: str = ""
+    """Its id in the API."""
+    change: SolvedChange | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,7 @@ class RunPage:
     """The k that the reader asked for in place of the usual ones."""
     cursor: str | None = None
     next_cursor: str | None = None
+    training: TrainingLog | None = None
 
     @property
     def ks(self) -> tuple[int | None, ...]:
@@ -97,8 +113,16 @@ def render_run(page: RunPage) -> str:
         metric=metric or "pass_at_k",
         level=curves[-1][1].level if curves else None,
         some_missing=any(isinstance(row.outcome, str) for row in page.rows),
+        training=training_part([page.training], [_of_latest_sampling(drawn)]),
+        lives=lives_notes(page.training) if page.training else [],
+        comparable=[row for row in page.rows if row.evaluation and isinstance(row.outcome, PassAtKCurve)],
         samplings=list(zip(cycle(DASHES), _differing(list(samplings.values())), strict=False)),
     )
+
+
+def _of_latest_sampling(drawn: Sequence[CheckpointCurve]) -> list[CheckpointCurve]:
+    """The checkpoints in one line: those with the sampling of the last one."""
+    return [each for each in drawn if each.sampling == drawn[-1].sampling]
 
 
 def _written(row: CheckpointRow) -> str:

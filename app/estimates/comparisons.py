@@ -59,6 +59,33 @@ def comparison(session: Session, project_id: int, query: ComparisonQuery) -> Eva
     return replace(found, query=query)
 
 
+@dataclass(frozen=True)
+class SolvedChange:
+    """How many problems b newly solves and forgets, of those that have completions with a result in both."""
+
+    newly_solved: int
+    forgotten: int
+
+
+def solved_changes(
+    session: Session, pairs: Sequence[tuple[Evaluation, Evaluation]], verifiers: Mapping[int, str]
+) -> list[SolvedChange]:
+    """The change of each pair (a, b) on one problem set, under the verifier that each evaluation (by id) has."""
+    evaluations = list({each.id: each for pair in pairs for each in pair}.values())
+    states, graders = kept.states(session, evaluations), kept.verifiers(session, evaluations)
+    counts = kept.counts(session, {each.id: graders[each.id][verifiers[each.id]] for each in evaluations}, states)
+    return [_change(counts[a.id], counts[b.id]) for a, b in pairs]
+
+
+def _change(a: Statistics, b: Statistics) -> SolvedChange:
+    _, in_a, in_b = np.intersect1d(a.problem_ids, b.problem_ids, assume_unique=True, return_indices=True)
+    drawn = (a.n[in_a] > 0) & (b.n[in_b] > 0)
+    never_a, never_b = a.c[in_a] == 0, b.c[in_b] == 0
+    return SolvedChange(
+        int(np.count_nonzero(drawn & never_a & ~never_b)), int(np.count_nonzero(drawn & ~never_a & never_b))
+    )
+
+
 def _key(states: Sequence[kept.State], designs: Sequence[Design], query: ComparisonQuery) -> tuple[object, ...]:
     ks = None if query.k is None else tuple(query.k)
     asked = (query.metric, ks, query.level, query.verifier, query.missing, query.fail_reward)

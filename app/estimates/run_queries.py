@@ -98,6 +98,25 @@ def evaluations(
     return [_run_evaluation(*row) for row in session.execute(wanted)]
 
 
+def newest_evaluations(
+    session: Session, project_id: int, problem_set_id: int | None, limit: int, containing: str
+) -> list[tuple[str, RunEvaluation]]:
+    """The evaluations of the newest runs whose name contains a text, each with its run's, one more than the limit."""
+    wanted = (
+        _evaluations()
+        .join(Run, Run.id == Checkpoint.run_id)
+        .add_columns(Run.name)
+        .where(Run.project_id == project_id, Run.archived_at.is_(None))
+        .order_by(Run.id.desc(), Checkpoint.step, Evaluation.id)
+        .limit(limit + 1)
+    )
+    if problem_set_id is not None:
+        wanted = wanted.where(Evaluation.problem_set_id == problem_set_id)
+    if containing:
+        wanted = wanted.where(Run.name.icontains(containing, autoescape=True))
+    return [(name, _run_evaluation(*row)) for *row, name in session.execute(wanted)]
+
+
 def problem_sets_of(session: Session, run_id: int) -> dict[str, int]:
     """The ids of the problem sets of a run's evaluations, by `name@version`, that of most evaluations first."""
     evaluations = func.count(Evaluation.id)

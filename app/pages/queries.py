@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.estimates.schemas import K, Missing
+from app.ingest.schemas import Name
 from app.ingest.verdicts import ProblemName, VersionedName
 from app.jobs.schemas import JobState
 from app.jobs.specs import JobKind
@@ -124,3 +126,20 @@ class EvaluationQuery(CurveFileQuery):
     sort: Sort = "problem"
     filter: Annotated[str, Field(max_length=500, pattern=NO_CONTROL_CHARACTERS)] = ""
     cursor: Cursor = None
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    """Two runs in one parameter, `a,b`, or in two, as a form sends them."""
+    names = [name.strip() for each in given for name in each.split(",") if name.strip()]
+    if len(names) not in (0, 2):
+        raise ValueError("the names of two runs, as in runs=a,b")
+    return names
+
+
+class CompareQuery(CurveFileQuery):
+    """Which two evaluations, or which two runs."""
+
+    a: UUID | None = None
+    b: UUID | None = None
+    filter: Annotated[str, Field(max_length=200, pattern=NO_CONTROL_CHARACTERS)] = ""
+    runs: Annotated[list[Name], BeforeValidator(_names)] = []

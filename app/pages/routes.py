@@ -12,12 +12,14 @@ from app.db import SessionDep
 from app.ingest.schemas import Name
 from app.jobs.story import running
 from app.pages.answers import html, html_unless_known, server_address
+from app.pages.compare import compare_page, compare_runs_page
 from app.pages.evaluation import evaluation_page
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
 from app.pages.jobs import job_page, jobs_page, new_job_page
 from app.pages.problem import problem_page
 from app.pages.queries import (
+    CompareQuery,
     CurveFileQuery,
     EvaluationQuery,
     HomeQuery,
@@ -32,6 +34,7 @@ from app.pages.queries import (
 from app.pages.run import run_page
 from app.pages.transform import transform_file, transform_page
 from dashboards.assets import CACHE_CONTROL, asset
+from dashboards.compare_page import render_compare, render_compare_runs
 from dashboards.jobs_page import render_job, render_jobs, render_new_job
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
 from dashboards.problem_page import render_problem
@@ -60,7 +63,9 @@ def run(
     request: Request,
 ) -> Response:
     """A run's estimates over its checkpoints."""
-    return html(render_run(run_page(session, caller.project_id, run, query, server_address(request))))
+    return html_unless_known(
+        request, render_run(run_page(session, caller.project_id, run, query, server_address(request)))
+    )
 
 
 @router.get("/runs/{run}/curves.csv")
@@ -106,6 +111,15 @@ def problems_csv(
 ) -> Response:
     """Every problem of the evaluation."""
     return problems_file(session, caller.project_id, evaluation_id, query)
+
+
+@router.get("/compare")
+def compare(query: Annotated[CompareQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
+    """Two evaluations of one problem set, or two runs."""
+    if query.runs:
+        runs_page = compare_runs_page(session, caller.project_id, query.runs)
+        return html_unless_known(request, render_compare_runs(runs_page))
+    return html_unless_known(request, render_compare(compare_page(session, caller.project_id, query)))
 
 
 @router.get("/jobs")
