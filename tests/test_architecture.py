@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = {"pkpo", "app", "workers", "dashboards", "migrations"}
 HEAVY = {"torch", "vllm", "trl", "verl", "transformers"}
 WORKERS_MAY_USE = {"app.config", "app.db", "app.models", "app.errors", "app.ingest", "app.imports", "app.jobs"}
+WORKERS_MAY_USE |= {"app.problem_sets", "app.training"}
 
 
 def modules(folder: str) -> list[Path]:

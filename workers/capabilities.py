@@ -28,6 +28,11 @@ def capabilities() -> tuple[str, ...]:
         found.append("verify:python")
     else:
         logger.info("not offered: verify:python: %s", reason)
+    if find_spec("trl") is not None:
+        # In a training completions are judged as they come: where to verify is offered, to train with it is.
+        found += [each.replace("verify", "train", 1) for each in found if each.partition(":")[0] == "verify"]
+    else:
+        logger.info("not offered: training, for want of the package trl, which `make worker` installs")
     return tuple(found)
 
 

@@ -15,8 +15,9 @@ from app.ingest.evaluations import find_evaluation
 from app.jobs.errors import ModelNotAllowed, unknown_evaluation, wrong_options
 from app.jobs.options.engines import ENGINE_OPTIONS
 from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
-from app.jobs.specs import ImportSpec, SamplingSpec, VerificationSpec
+from app.jobs.specs import ImportSpec, SamplingSpec, TrainingSpec, VerificationSpec
 from app.jobs.specs.verification import capability_of
+from app.jobs.training_checks import check_problems
 from app.jobs.uploads import find_upload
 from app.models import Problem
 from pkpo.readers import READERS
@@ -42,6 +43,10 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 capability_of(verifier, {})
             _check_engine(settings, spec)
             _check_problems(session, project_id, spec)
+        case TrainingSpec():
+            if isinstance(spec.model, str):
+                check_model(settings, spec.model)
+            check_problems(session, project_id, spec)
 
 
 def _check_engine(settings: Settings, spec: SamplingSpec) -> None:

@@ -29,6 +29,23 @@ SAMPLING: Final[Example] = {
         "verifiers": ["reasoning-gym@1"],
     },
 }
+TRAINING: Final[Example] = {
+    "kind": "training",
+    "spec": {
+        "run": "countdown-k8",
+        "model": {"init": "tiny", "teach": {"steps": 1500}},
+        "problem_set": "countdown@1",
+        "held_out": 0.1,
+        "verifier": "reasoning-gym@1",
+        "n": 16,
+        "problems_per_step": 32,
+        "k": 8,
+        "credit_scale": "rms",
+        "steps": 200,
+        "optimizer": {"lr": 2e-4},
+        "generation": {"max_tokens": 24},
+    },
+}
 JOB: Final[Example] = {
     "id": "8f14e45f-ceea-467f-a3d1-6e3f0f5c1a2b",
     "kind": "import",

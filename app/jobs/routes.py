@@ -24,7 +24,7 @@ from app.jobs.schemas import (
     UploadResponse,
     WorkersResponse,
 )
-from app.jobs.specs import ImportSpec, NewJob, OfAnyKind, SamplingSpec, VerificationSpec, offer
+from app.jobs.specs import ImportSpec, NewJob, OfAnyKind, SamplingSpec, TrainingSpec, VerificationSpec, offer
 from app.jobs.uploads import store_upload
 from app.paging import PageQuery, WholeNumber, each_parameter_once
 
@@ -38,8 +38,8 @@ LastEventId = Annotated[
 OF_ANY_KIND: Final = TypeAdapter(OfAnyKind)
 AS_DOCUMENTED: Final = TypeAdapter(
     Annotated[
-        NewJob[ImportSpec | VerificationSpec | SamplingSpec],
-        Field(examples=[examples.IMPORT, examples.VERIFICATION, examples.SAMPLING]),
+        NewJob[ImportSpec | VerificationSpec | SamplingSpec | TrainingSpec],
+        Field(examples=[examples.IMPORT, examples.VERIFICATION, examples.SAMPLING, examples.TRAINING]),
     ]
 )
 FILE: Final = {

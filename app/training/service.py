@@ -65,6 +65,13 @@ def record_metrics(session: Session, project_id: int, run: str, metrics: Sequenc
     return _record(session, project_id, run, METRICS, rows)
 
 
+def next_segment(session: Session, project_id: int, run: str) -> int:
+    """The segment after the run's latest, 0 where nothing is logged; the run is made where there is none."""
+    run_id = _locked_run(session, project_id, run)
+    latest = [session.scalar(select(func.max(log.table.segment)).filter_by(run_id=run_id)) for log in (GROUPS, METRICS)]
+    return 1 + max(-1 if each is None else each for each in latest)
+
+
 def group_content(
     problem: str,
     rewards: Sequence[float | None],

@@ -107,7 +107,7 @@ OF_NOTHING = {"upload": NOBODY, "run": "r"}
         ("imports", {}, "invalid-request", "/kind"),
         ("verification", {"evaluation": NOBODY, "verifier": "exact-match"}, "invalid-request", "/spec/evaluation"),
         ("verification", {"evaluation": NOBODY, "verifier": "exact"}, "verifier-not-offered", "/spec/verifier"),
-        ("training", {}, "kind-not-offered", "/kind"),
+        ("training", {}, "invalid-request", "/spec/run"),
     ],
 )
 def test_a_job_that_could_only_fail_is_refused_with_a_pointer(

@@ -57,7 +57,6 @@ def test_a_mistake_is_told_in_a_sentence(client: httpx.Client) -> None:
     for arguments, sentence in [
         (("show", str(uuid4())), "no job of this id"),
         (("show", "../runs"), "is no id of a job"),
-        (("submit", "training", "{}"), "No worker of this version does training jobs"),
         (("submit", "import", "{"), "not JSON"),
         (("submit", "import", "{}", "--upload", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
     ]:

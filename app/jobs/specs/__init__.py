@@ -10,6 +10,7 @@ from app.ingest.verdicts import STRICT
 from app.jobs.errors import KindNotOffered
 from app.jobs.specs.importing import ImportSpec
 from app.jobs.specs.sampling import SamplingSpec, to_sample
+from app.jobs.specs.training import TrainingSpec, to_train
 from app.jobs.specs.verification import RAREST, VERIFIERS, VerificationSpec, to_verify
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Offer",
     "Queue",
     "SamplingSpec",
+    "TrainingSpec",
     "VerificationSpec",
     "offer",
 ]
@@ -61,6 +63,7 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "import": Offer(TypeAdapter(NewJob[ImportSpec]), "cpu", lambda spec: "import"),
     "verification": Offer(TypeAdapter(NewJob[VerificationSpec]), "cpu", to_verify),
     "sampling": Offer(TypeAdapter(NewJob[SamplingSpec]), "gpu", to_sample),
+    "training": Offer(TypeAdapter(NewJob[TrainingSpec]), "gpu", to_train),
 }
 
 

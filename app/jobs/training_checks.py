@@ -1,0 +1,81 @@
+"""What can be known at submission to be wrong with a training job."""
+
+from typing import Final
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.errors import InvalidRequest
+from app.estimates.errors import ProblemSetNotFound
+from app.estimates.runs import find_problem_set
+from app.jobs.specs.training import TrainingSpec
+from app.models import Problem
+
+WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
+
+
+def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:
+    """Raise InvalidRequest where a set is not there, too small or without prompts, or where the two sets meet."""
+    training = _usable(session, project_id, spec.problem_set, "/spec/problem_set")
+    problems = _count(session, training)
+    if isinstance(spec.held_out, float):
+        held_out = round(spec.held_out * problems)
+        if held_out == 0:
+            raise InvalidRequest(
+                f"held_out = {spec.held_out:g} of {problems} problems is less than one.",
+                [("/spec/held_out", "no problem is held out")],
+            )
+        problems -= held_out
+    if problems < spec.problems_per_step:
+        raise InvalidRequest(
+            f"A step takes problems_per_step = {spec.problems_per_step} different problems; there are {problems} to "
+            "train on.",
+            [("/spec/problems_per_step", "more than there are problems")],
+        )
+    if isinstance(spec.held_out, str):
+        _check_apart(session, training, _usable(session, project_id, spec.held_out, "/spec/held_out"))
+
+
+def _usable(session: Session, project_id: int, name: str, pointer: str) -> int:
+    """The id of a set with problems, each with a prompt."""
+    try:
+        set_id = find_problem_set(session, project_id, name)
+    except ProblemSetNotFound:
+        raise InvalidRequest(
+            "This project has no problem set of this name and version; `pkpo problems import` brings one.",
+            [(pointer, "no such problem set")],
+        ) from None
+    problems = _count(session, set_id)
+    prompts = session.scalar(select(func.count()).where(Problem.problem_set_id == set_id, Problem.prompt != "")) or 0
+    if problems == 0:
+        raise InvalidRequest("This problem set has no problems.", [(pointer, "no problems")])
+    if prompts < problems:
+        raise InvalidRequest(
+            f"{problems - prompts} of the {problems} problems have no prompt. {WITHOUT_PROMPTS}",
+            [(pointer, "without prompts")],
+        )
+    return set_id
+
+
+def _count(session: Session, set_id: int) -> int:
+    return session.scalar(select(func.count()).where(Problem.problem_set_id == set_id)) or 0
+
+
+def _check_apart(session: Session, training: int, held_out: int) -> None:
+    """Raise InvalidRequest where a held-out problem is trained on, under its name or by its prompt."""
+    other = aliased(Problem)
+    both = select(func.count(func.distinct(Problem.id))).where(
+        Problem.problem_set_id == held_out, other.problem_set_id == training
+    )
+    by_name = _counted(session, both.where(other.name == Problem.name))
+    by_prompt = _counted(session, both.where(other.prompt == Problem.prompt))
+    if by_name or by_prompt:
+        raise InvalidRequest(
+            f"Of the held-out problems {by_name} are trained on by their name and {by_prompt} by their prompt: what "
+            "they measure would be learned by heart. Hold out other problems, or a fraction of problem_set.",
+            [("/spec/held_out", "problems that are trained on")],
+        )
+
+
+def _counted(session: Session, wanted: Select[int]) -> int:
+    return session.scalar(wanted) or 0

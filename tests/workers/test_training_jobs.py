@@ -1,0 +1,105 @@
+"""Training jobs by a real worker: steps are recorded, checkpoints evaluated, and what was killed goes on."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import URL
+
+pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
+pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
+
+from tests.app.conftest import serving
+from tests.conftest import fresh_database
+from tests.pkpo import exact
+from tests.workers.sampling_jobs import log_of
+from tests.workers.training_jobs import spec, sums, trainer
+from tests.workers.working import ended, submit
+
+
+@pytest.fixture(scope="module")
+def training(
+    postgres_url: URL, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of a server with a worker that trains beside it."""
+    folder = tmp_path_factory.mktemp("data")
+    with (
+        fresh_database(postgres_url, template=migrated_template) as database_url,
+        serving(database_url, data_dir=folder) as url,
+        trainer(database_url, folder, lease=30.0, log=folder / "worker.log"),
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
+        print((folder / "worker.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(training: httpx.Client) -> dict[str, Any]:
+    """The job of a training that has come to its end."""
+    job = ended(training, submit(training, "training", spec("sums-k2", sums(training, "sums"))), 120)
+    assert job["state"] == "succeeded", (job, log_of(training, f"/v1/jobs/{job['id']}"))
+    return job
+
+
+def groups(client: httpx.Client, run: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(f"/v1/runs/{run}/groups?limit=1000").raise_for_status().json()["groups"]
+    return found
+
+
+def metrics(client: httpx.Client, run: str) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for each in client.get(f"/v1/runs/{run}/metrics?limit=1000").raise_for_status().json()["metrics"]:
+        found.setdefault(each["name"], {})[each["step"]] = each["value"]
+    return found
+
+
+def test_every_step_is_recorded_with_credits_by_the_definition(training: httpx.Client, trained: dict[str, Any]) -> None:
+    assert trained["progress"] | {"rate": None, "remaining": None} == {
+        "done": 6,
+        "total": 6,
+        "rate": None,
+        "remaining": None,
+    }
+    recorded = groups(training, "sums-k2")
+    assert [(each["step"], each["group_index"]) for each in recorded] == [(s, i) for s in range(1, 7) for i in range(4)]
+    for each in recorded:
+        assert (each["k"], each["transform"], each["scale"]) == (2, "sloo_minus_one", "mean")
+        assert set(each["rewards"]) <= {0, 1}
+        credits = exact.TRANSFORMS["sloo_minus_one"](exact.group_of(each["rewards"]), 2)
+        assert each["credits"] == [float(credit * 4) for credit in credits]
+    assert any(any(each["rewards"]) and not all(each["rewards"]) for each in recorded), "nothing was learned from"
+
+
+def test_the_figures_of_each_step_are_there(training: httpx.Client, trained: dict[str, Any]) -> None:
+    told = metrics(training, "sums-k2")
+    names = {"reward/mean", "reward/std", "pass@1", "pass@2", "pass@4", "cumulative_solve_rate", "entropy", "grad_norm"}
+    names |= {"zero_signal_share", "k", "learning_rate", "loss", "tokens", "mean_abs_credit"}
+    names |= {"seconds/sampling", "seconds/verifying", "seconds/learning", "seconds/pkpo"}
+    assert names <= told.keys()
+    assert all(list(told[name]) == [1, 2, 3, 4, 5, 6] for name in names)
+    recorded = groups(training, "sums-k2")
+    for step in range(1, 7):
+        rewards = [reward for each in recorded if each["step"] == step for reward in each["rewards"]]
+        assert told["reward/mean"][step] == pytest.approx(sum(rewards) / len(rewards))
+    solved = {each["problem"] for each in recorded if any(each["rewards"])}
+    assert told["cumulative_solve_rate"][6] == float(Fraction(len(solved), 27))
+
+
+def test_checkpoints_are_evaluated_on_problems_that_are_never_trained_on(
+    training: httpx.Client, trained: dict[str, Any]
+) -> None:
+    checkpoints = training.get("/v1/runs/sums-k2/curves?k=1&k=4").raise_for_status().json()["checkpoints"]
+    assert [each["step"] for each in checkpoints] == [0, 3, 6]
+    for each in checkpoints:
+        evaluation = training.get(f"/v1/evaluations/{each['evaluation']}").raise_for_status().json()
+        assert (evaluation["problem_set"], evaluation["n"]) == ("sums.held-out-0.25@1", 4)
+        assert evaluation["model"].endswith(f"sums-k2/step-{each['step']:09d}")
+        found = training.get(f"/v1/evaluations/{each['evaluation']}/completions?limit=1000").json()["completions"]
+        assert len(found) == 9 * 4
+    held_out = {each["problem"] for each in found}
+    assert held_out & {each["problem"] for each in groups(training, "sums-k2")} == set()
+    path = Path(evaluation["model"])
+    assert {each.name for each in path.parent.iterdir()} >= {"step-000000004", "step-000000006"}

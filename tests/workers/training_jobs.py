@@ -1,0 +1,74 @@
+"""Workers that train, and what their jobs are told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import httpx
+
+from tests.app.processes import CHECKOUT, children
+from tests.workers.working import send
+
+PROGRAM = """
+import logging, sys
+from workers.main import Plan, work
+logging.basicConfig(level=logging.INFO)
+logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+url, lease = sys.argv[1:]
+sys.exit(work(Plan(url, ("gpu",), ("train", "train:reasoning-gym"), lease=float(lease), grace=10.0)))
+"""
+
+
+@contextmanager
+def trainer(
+    database_url: str, data_dir: Path, *, lease: float = 10.0, log: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that trains; whatever the test leaves of it is killed."""
+    settings = {
+        "PKPO_DATA_DIR": str(data_dir),
+        "PYTHONPATH": str(CHECKOUT),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",  # and not `bytecode()`: the libraries' own is there already
+    }
+    with open(log or os.devnull, "ab") as out:
+        command = [sys.executable, "-c", PROGRAM, database_url, str(lease)]
+        process = subprocess.Popen(command, env=os.environ | settings | environment, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        for pid in [process.pid, *(children(process.pid) if process.poll() is None else [])]:
+            send(pid, SIGKILL)
+        process.wait(timeout=30)
+
+
+def sums(client: httpx.Client, name: str, first: int = 0, last: int = 6) -> str:
+    """A problem set of all sums of two numbers of a range."""
+    client.put(f"/v1/problem-sets/{name}@1", json={}).raise_for_status()
+    terms = [(a, b) for a in range(first, last) for b in range(first, last)]
+    problems = [{"problem": f"{a}+{b}", "prompt": f"{a}+{b}=", "answer": str(a + b)} for a, b in terms]
+    client.post(f"/v1/problem-sets/{name}@1/problems", json={"problems": problems}).raise_for_status()
+    return f"{name}@1"
+
+
+def spec(run: str, problem_set: str, **more: Any) -> dict[str, Any]:
+    """A training of six steps of a model of 5,000 parameters, taught to answer with digits."""
+    return {
+        "run": run,
+        "model": {"init": "tiny", "hidden": 16, "layers": 1, "heads": 2, "teach": {"steps": 20, "batch": 16}},
+        "problem_set": problem_set,
+        "held_out": 0.25,
+        "verifier": "exact-match",
+        "n": 4,
+        "problems_per_step": 4,
+        "k": 2,
+        "steps": 6,
+        "evaluate_every": 3,
+        "checkpoint_every": 2,
+        "optimizer": {"lr": 0.01},
+        "generation": {"max_tokens": 4},
+    } | more

@@ -1,0 +1,13 @@
+"""Policies trained for pass@k with TRL; without tables and jobs."""
+
+import warnings
+
+# TRL says so of every vLLM that it was not tested with, four times an import; our own tests are the gate.
+warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+
+
+def leave_vllm_out() -> None:
+    """Keep TRL from importing vLLM, which takes seconds, in a process that draws nothing with it."""
+    from trl import import_utils
+
+    import_utils.is_vllm_available = lambda min_version=None: False

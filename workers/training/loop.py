@@ -1,0 +1,290 @@
+"""A training from its first step, or from its last checkpoint, to its end."""
+
+import hashlib
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import datasets
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOConfig
+
+from app.ingest.canonical import canonical_json
+from app.jobs.options.models import ModelRefused
+from app.jobs.specs.training import TinyModel, TrainingSpec
+from workers.training.checkpoints import Checkpoint, Checkpoints
+from workers.training.models import Policy, initial, with_adapter
+from workers.training.plans import plan
+from workers.training.problems import Problems, rows
+from workers.training.records import StepRecord, Tally
+from workers.training.rewards import Rewards
+from workers.training.teaching import teach
+from workers.training.trainer import JobTrainer
+
+ADAPTER: Final = "adapter.safetensors"
+ENDLESS: Final = 1_000_000  # steps of a training that ends when it is saturated
+BYTES_OF_A_WEIGHT: Final = 12  # in a checkpoint: itself, and two moments of AdamW
+LIBRARIES: Final = ("torch", "transformers", "trl", "accelerate", "numpy")
+
+
+class Follower(ABC):
+    """Who keeps what a training tells, and says when it is to stop."""
+
+    @abstractmethod
+    def recorded(self, record: StepRecord) -> None:
+        """A step was made."""
+
+    @abstractmethod
+    def commit(self, step: int) -> AbstractContextManager[Any]:
+        """What the checkpoint of a step comes into being within; it raises where it may not."""
+
+    @abstractmethod
+    def evaluate(self, checkpoint: Checkpoint, policy: Policy) -> float | None:
+        """Evaluate the policy of a checkpoint, or what is missing of that; how good it is, where that is known."""
+
+    @abstractmethod
+    def stops(self) -> bool:
+        """Whether to stop after this step, with a checkpoint to go on from."""
+
+    @abstractmethod
+    def say(self, line: str) -> None:
+        """A line of the log."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One seed of a spec."""
+
+    spec: TrainingSpec
+    seed: int
+    problems: Problems
+    rewards: Rewards
+    folder: Path  # of its checkpoints
+    roots: Sequence[Path] = ()  # under which models may lie
+
+    @property
+    def config(self) -> str:
+        """The hash of all that decides what is computed: the spec with this seed alone, and the problems."""
+        told = self.spec.model_dump(mode="json", exclude={"seeds", "run"}) | {"seed": self.seed}
+        told["problems"] = [[each.name, each.prompt] for each in self.problems.training]
+        return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+
+    @property
+    def steps(self) -> int:
+        """At most."""
+        return ENDLESS if self.spec.steps is None else self.spec.steps
+
+
+def train(training: Training, follower: Follower) -> Checkpoint:
+    """The last checkpoint, at the end of the training or where the follower stopped it.
+
+    Raises:
+      ModelRefused, UnsuitableProblems: nothing can be trained so.
+      NoRoom, OtherTraining: as `Checkpoints`.
+    """
+    _quiet()
+    return _Run(training, follower).go()
+
+
+class _Run:
+    def __init__(self, training: Training, follower: Follower) -> None:
+        self.training, self.spec, self.follower = training, training.spec, follower
+        self.checkpoints = Checkpoints(training.folder, training.config, follower.say)
+        self.last = self.checkpoints.latest()
+        self.best: tuple[float, Path] | None = _best(self.last)
+        self.tally = Tally(self.spec.ks, len(training.problems.training))
+        self.policy = self._policy()
+        self.trainer: JobTrainer | None = None
+
+    def go(self) -> Checkpoint:
+        if self.last is not None:
+            self.follower.say(f"goes on from step {self.last.step}, {self.last.folder}")
+        if self.training.steps == 0 or (self.last is not None and self.last.manifest.get("ended")):
+            last = self.last or self._save(0)
+            self._evaluate(last)
+            return last
+        with tempfile.TemporaryDirectory(prefix="pkpo-trl-") as folder:
+            self.trainer = self._trainer(folder)
+            self.trainer.add_callback(_Begin(self._begin))
+            self.trainer.train(resume_from_checkpoint=str(self.last.state) if self.last else None)
+        assert self.last is not None
+        return self.last
+
+    def _begin(self) -> None:
+        """What comes before the first step: a checkpoint of the policy as it is, and its evaluation."""
+        self.last = self.last or self._save(0)
+        if self._is_evaluated(self.last.step):
+            self._evaluate(self.last)
+        if self.trainer is not None:
+            self.trainer.start_clock()
+
+    def _told(self, record: StepRecord) -> bool:
+        self.follower.recorded(record)
+        step = record.step
+        ends = self._ends(step)
+        stops = self.follower.stops()
+        if ends or stops or step % self.spec.checkpoint_every == 0 or self._is_evaluated(step):
+            self.last = self._save(step, ended=ends)
+            if ends or (self._is_evaluated(step) and not stops):
+                self._evaluate(self.last)
+            self.checkpoints.prune([self.best[1]] if self.best else [])
+        return ends or stops
+
+    def _ends(self, step: int) -> bool:
+        until = self.spec.until
+        saturated = until is not None and step - self.tally.last_new >= until.saturated_for
+        if saturated and step < self.training.steps:
+            self.follower.say(f"no problem was solved for the first time in {step - self.tally.last_new} steps")
+        return saturated or step >= self.training.steps
+
+    def _is_evaluated(self, step: int) -> bool:
+        return step % self.spec.evaluate_every == 0
+
+    def _evaluate(self, checkpoint: Checkpoint) -> None:
+        value = self.follower.evaluate(checkpoint, self.policy)
+        if value is not None and (self.best is None or value > self.best[0]):
+            self.best = value, checkpoint.folder
+
+    def _save(self, step: int, *, ended: bool = False) -> Checkpoint:
+        weights = sum(parameter.numel() for parameter in self.policy.model.parameters())
+
+        def write(folder: Path) -> dict[str, Any]:
+            self._save_model(folder)
+            if self.trainer is not None:
+                self.trainer.save_state(folder / "training")
+            best = None if self.best is None else [self.best[0], str(self.best[1])]
+            versions = {name: version(name) for name in LIBRARIES}
+            return {"ended": ended or self.training.steps == 0, "seed": self.training.seed, "best": best} | {
+                "versions": versions
+            }
+
+        return self.checkpoints.save(
+            step, write, lambda: self.follower.commit(step), estimate=BYTES_OF_A_WEIGHT * weights
+        )
+
+    def _save_model(self, folder: Path) -> None:
+        model = self.policy.model
+        if self.spec.lora is not None:
+            from copy import deepcopy
+
+            trained = {name: each.detach().cpu() for name, each in model.named_parameters() if each.requires_grad}
+            save_file(trained, folder / "training" / ADAPTER)
+            model = deepcopy(model).merge_and_unload()
+        model.save_pretrained(folder)
+        self.policy.tokenizer.save_pretrained(folder)
+
+    def _policy(self) -> Policy:
+        spec, last = self.spec, self.last
+        if spec.lora is not None:
+            policy = self._initial()
+            model = with_adapter(policy.model, spec.lora, self.training.seed)
+            if last is not None:
+                model.load_state_dict(load_file(last.state / ADAPTER), strict=False)
+            return Policy(model, policy.tokenizer)
+        if last is not None:
+            return _of_checkpoint(last)
+        policy = self._initial()
+        if isinstance(spec.model, TinyModel) and spec.model.teach is not None:
+            teach(policy, spec.model.teach, self.training.problems, spec.model.seed, self.follower.say)
+        return policy
+
+    def _initial(self) -> Policy:
+        return initial(self.spec, self.training.problems, self.training.roots)
+
+    def _trainer(self, folder: str) -> JobTrainer:
+        spec, problems = self.spec, self.training.problems.training
+        if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
+            raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
+        data = rows(
+            problems, self.training.steps, spec.problems_per_step, self.training.seed, spec.generation.prompt == "chat"
+        )
+        trainer = JobTrainer(
+            model=self.policy.model,
+            reward_funcs=self.training.rewards,
+            args=_config(self.training, folder),
+            train_dataset=data,
+            processing_class=self.policy.tokenizer,
+            k=1,  # until it follows the plan
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.follow(plan(spec, len(problems)), self.tally, spec.method, self._told)
+        return trainer
+
+
+class _Begin(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Calls a function when everything that a step needs is there."""
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self._begin()
+
+
+def _best(last: Checkpoint | None) -> tuple[float, Path] | None:
+    if last is None or last.manifest.get("best") is None:
+        return None
+    value, folder = last.manifest["best"]
+    return (value, Path(folder)) if Path(folder).is_dir() else None
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> Policy:
+    loading: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        checkpoint.folder, use_safetensors=True, dtype=torch.float32, **loading
+    )
+    return Policy(model, transformers.AutoTokenizer.from_pretrained(checkpoint.folder, **loading))
+
+
+def _config(training: Training, folder: str) -> GRPOConfig:
+    spec, optimizer = training.spec, training.spec.optimizer
+    on_gpu = torch.cuda.is_available()
+    micro_batch = spec.micro_batch or spec.n
+    schedule = "constant_with_warmup" if optimizer.schedule == "constant" else optimizer.schedule
+    return GRPOConfig(
+        output_dir=folder,
+        seed=training.seed,
+        max_steps=training.steps,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=spec.of_a_step // micro_batch,
+        num_generations=spec.n,
+        max_completion_length=spec.generation.max_tokens,
+        temperature=spec.generation.temperature,
+        loss_type=spec.loss,
+        scale_rewards="none",
+        beta=spec.kl,
+        entropy_coef=spec.entropy,
+        learning_rate=optimizer.lr,
+        lr_scheduler_type=schedule,
+        warmup_steps=optimizer.warmup,
+        weight_decay=optimizer.weight_decay,
+        adam_beta1=optimizer.beta1,
+        adam_beta2=optimizer.beta2,
+        max_grad_norm=optimizer.max_grad_norm,
+        shuffle_dataset=False,  # the rows are in order already, so that the step is the cursor
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
+        gradient_checkpointing=on_gpu,
+    )
+
+
+def _quiet() -> None:
+    """No bars in the log, and a core for who verifies."""
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))

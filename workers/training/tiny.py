@@ -1,0 +1,69 @@
+"""A model made on the spot, small enough to learn in minutes on any machine, and its tokenizer of characters.
+
+Its prompts may be long: what many of them have in common, such as instructions, is one token each.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import AddedToken, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from app.jobs.specs.training import TinyModel
+
+PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unknown>"
+COMMON: Final = 0.01  # the share of prompts that a phrase must stand in
+SHORTEST: Final = 4  # characters of a phrase
+CONTEXT: Final = 1024  # tokens
+PHRASE: Final = re.compile(r"\D{4,}")
+
+
+def phrases(prompts: Sequence[str]) -> list[str]:
+    """What stands between the numbers of many prompts, the longest first."""
+    counts = Counter(chain.from_iterable(set(PHRASE.findall(prompt)) for prompt in prompts))
+    common = (phrase for phrase, count in counts.items() if count >= max(2, COMMON * len(prompts)))
+    return sorted(common, key=lambda phrase: (-len(phrase), phrase))
+
+
+def tiny_tokenizer(prompts: Sequence[str], answers: Iterable[str]) -> Any:
+    """A tokenizer of the characters of prompts and answers, and of the phrases that prompts have in common."""
+    known = phrases(prompts)
+    pattern = re.compile("|".join(map(re.escape, known)) or r"(?!)")
+    bare = (pattern.sub("", prompt) for prompt in prompts)
+    characters = sorted(set(chain.from_iterable(bare)) | set(chain.from_iterable(answers)))
+    vocabulary = {token: i for i, token in enumerate([PAD, EOS, UNKNOWN, *characters])}
+    words = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    words.pre_tokenizer = Split("", "isolated")
+    words.decoder = Fuse()  # characters, without spaces between them
+    tokenizer: Any = PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token=PAD, eos_token=EOS, unk_token=UNKNOWN, padding_side="left"
+    )
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in known])
+    return tokenizer
+
+
+def tiny_model(shape: TinyModel, tokenizer: Any) -> Any:
+    """The model, with weights drawn by its seed."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden,
+        intermediate_size=4 * shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(shape.seed)
+        return Qwen2ForCausalLM(config)
