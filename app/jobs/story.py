@@ -94,7 +94,9 @@ def history(session: Session, key: int) -> list[Change]:
 
 
 def _why(said: dict[str, Any], reason: str | None) -> str | None:
-    return said["error"]["detail"] if said["error"] else reason
+    if said["error"]:
+        return str(said["error"]["detail"])
+    return reason if said["state"] == "queued" else None
 
 
 def about(session: Session, project_id: int, jobs: Sequence[JobResponse]) -> dict[UUID, About]:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.errors import InvalidRequest
 from app.ingest.schemas import EvaluationResponse
 from app.jobs import stored, story
-from app.jobs.errors import KindNotOffered
 from app.jobs.options.engines import EngineName
 from app.jobs.schemas import JobResponse, JobsQuery, JobState, WorkerResponse
 from app.jobs.specs import OFFERS, RAREST, VERIFIERS
@@ -29,6 +29,8 @@ WANTED: Final = (
     ("cpu", "import"),
     *(("cpu", capability) for capability in RAREST),
     *(("gpu", f"sampling:{engine}") for engine in get_args(EngineName)),
+    # What trains verifies meanwhile, so it needs as much as a verifier does.
+    *(("gpu", each.replace("verify", "train", 1)) for each in RAREST if "training" in OFFERS),
 )
 
 
@@ -73,10 +75,11 @@ def job_page(session: Session, project_id: int, job_id: UUID, query: JobQuery) -
 
 
 def new_job_page(session: Session, project_id: int, query: NewJobQuery) -> NewJobPage:
-    """The form of a kind of job; KindNotOffered where no worker could do it."""
+    """The form of a kind of job; InvalidRequest where there is none."""
     kinds = tuple(kind for kind in OFFERS if kind in FORMS)
     if query.kind not in kinds:
-        raise KindNotOffered(query.kind, kinds)
+        detail = f"There are forms for {', '.join(kinds)}; POST /v1/jobs and `pkpo jobs submit` take every kind."
+        raise InvalidRequest(detail, [("query/kind", "no form")])
     sets = list_problem_sets(session, project_id, PageQuery(limit=SETS_TO_CHOOSE)).problem_sets
     given = query.model_dump(exclude={"kind"})
     return NewJobPage(

@@ -101,6 +101,7 @@ def test_a_job_in_the_list_leads_to_its_page_run_and_evaluation() -> None:
     assert "codellama-7b step 200 on sums@1 by exact-match from results.jsonl running" in page.text
     assert page.values("value")[-1] == "0.4023"
     assert "3 min ago" in page.text
+    assert "/jobs?state=running" in listed(running=2, kind=None).values("href"), "wherever in the list those stand"
 
 
 def test_what_no_worker_takes_is_named_with_the_remedy() -> None:
@@ -117,7 +118,7 @@ def test_what_no_worker_takes_is_named_with_the_remedy() -> None:
 
 
 def test_there_is_a_remedy_for_all_that_a_job_may_ask_for() -> None:
-    assert {capability for _, capability in WANTED} == set(REMEDIES)
+    assert {capability for _, capability in WANTED} <= set(REMEDIES)
     assert set(VERIFIERS.values()) <= set(REMEDIES)
 
 
