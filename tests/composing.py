@@ -150,7 +150,7 @@ class Containers:
         """The exit status and the output of what the service does, or of this instead."""
         with self.start(name, [*entrypoint(name), *(command or service(name).get("command", []))]) as process:
             try:
-                said, _ = process.communicate(timeout=60)
+                said, _ = process.communicate(timeout=120)
             finally:
                 process.kill()
         return process.returncode, said
@@ -160,7 +160,7 @@ class Containers:
         kind, *command = service(name)["healthcheck"]["test"]
         assert kind == "CMD"
         with self.start(name, command) as process:
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=120)
         return process.returncode, said
 
     @contextmanager
@@ -226,7 +226,7 @@ def postgres_of(containers: Containers) -> Iterator[None]:
     ]
     make += ["--auth-local=trust", "--auth-host=scram-sha-256", *given["POSTGRES_INITDB_ARGS"].split()]
     with containers.start("postgres", make) as process:
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=120)[0]
         assert process.returncode == 0, said
     settings = [
         "-p",
@@ -242,12 +242,12 @@ def postgres_of(containers: Containers) -> Iterator[None]:
         eventually(lambda: containers.health("postgres")[0] == 0, seconds=30)
         script = next(each for each in service("postgres")["volumes"] if "initdb.d" in each).split(":")[0]
         with containers.start("postgres", ["env", f"PGHOST={socket}", str(CHECKOUT / script)]) as process:
-            said = process.communicate(timeout=60)[0]
+            said = process.communicate(timeout=120)[0]
             assert (process.returncode, said) == (0, "")
         yield
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(timeout=60)
+        server.wait(timeout=120)
 
 
 def loaded_from(pid: int) -> Path:

@@ -178,7 +178,7 @@ def containers() -> Iterator[Containers]:
 
 def skip_where_the_interpreter_is_out_of_reach(containers: Containers) -> None:
     with containers.start("password", [sys.executable, "-c", ""]) as process:
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=120)[0]
     if process.returncode != 0:
         pytest.skip(f"an ordinary user cannot start the interpreter {sys.executable}: {said}")
 
@@ -240,14 +240,14 @@ def test_service_and_worker_do_a_job_drain_when_stopped_and_go_on_where_they_wer
     address = f"http://127.0.0.1:{containers.api_port}"
     assert containers.health("worker")[0] == 1
     assert "does not answer" in containers.health("api")[1]
-    with containers.up("api") as api, httpx.Client(base_url=address, timeout=60) as client:
-        eventually(lambda: "pkpo is at" in containers.log("api"), seconds=60)
+    with containers.up("api") as api, httpx.Client(base_url=address, timeout=120) as client:
+        eventually(lambda: "pkpo is at" in containers.log("api"), seconds=120)
         assert containers.health("api") == (0, "")
         assert client.get("/v1/runs").status_code == 401
         client.headers["Authorization"] = f"Bearer {secret}"
         assert loaded_from(api.pid).is_relative_to(containers.folder)
         with containers.up("worker") as worker:
-            eventually(lambda: " takes " in containers.log("worker"), seconds=60)
+            eventually(lambda: " takes " in containers.log("worker"), seconds=120)
             assert containers.health("worker") == (0, "")
             small = ended(client, submit_import(client, results(5, 4)))
             assert (small["state"], small["progress"]["done"]) == ("succeeded", 20)
@@ -259,7 +259,7 @@ def test_service_and_worker_do_a_job_drain_when_stopped_and_go_on_where_they_wer
         assert given_back["state"] == "queued", containers.log("worker")
         assert "no worker runs" in containers.health("worker")[1]
         with containers.up("worker"):
-            done = ended(client, path, seconds=60)
+            done = ended(client, path, seconds=120)
         assert (done["state"], done["progress"]["done"]) == ("succeeded", 16_000)
         api.send_signal(signal.SIGTERM)
         assert api.wait(timeout=30) == 0
@@ -306,7 +306,10 @@ def sandbox_check(containers: Containers, profile: list[dict[str, Any]]) -> tupl
 
 @as_linux
 def test_the_worker_s_profile_leaves_what_the_sandbox_is_made_of(containers: Containers) -> None:
-    status, said = sandbox_check(containers, [])
+    for _ in range(4):  # its trials have seconds, which a busy machine may not give them
+        status, said = sandbox_check(containers, [])
+        if status == 0:
+            break
     assert status == 0, said
     assert "code verification is offered" in said
 
