@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from app.errors import AppError, InvalidRequest
+from app.jobs.options.faults import Fault
 
 
 class KindNotOffered(AppError):
@@ -68,13 +67,7 @@ def unknown_evaluation() -> InvalidRequest:
     return InvalidRequest("This project has no evaluation of this id.", [("/spec/evaluation", "no such evaluation")])
 
 
-def wrong_options(whose: str, pointer: str, known: Iterable[str], error: ValidationError) -> InvalidRequest:
-    """Options that are not among those known, or values that they do not take; what was sent is not repeated."""
-    errors = []
-    for each in error.errors(include_url=False, include_input=False):
-        is_unknown = each["type"] == "extra_forbidden"
-        where = [str(step) for step in (each["loc"][:-1] if is_unknown else each["loc"])]
-        says = "no such option" if is_unknown else each["msg"].removeprefix("Value error, ")
-        errors.append(("/".join([pointer, *where]), says))
-    names = ", ".join(known)
-    return InvalidRequest(f"The options of {whose} are {names or 'none'}; `errors` says what is wrong.", errors)
+def wrong_options(whose: str, pointer: str, found: Iterable[Fault]) -> InvalidRequest:
+    """Options of an engine or a verifier that it does not take."""
+    errors = [("/".join([pointer, *map(str, where)]), says) for where, says in found]
+    return InvalidRequest(f"{whose} does not take these options; `errors` says which, and why.", errors)

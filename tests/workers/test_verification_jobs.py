@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.jobs.options.verifiers import VERIFIER_OPTIONS
 from app.jobs.specs import RAREST, VERIFIERS
 from tests.app.ingesting import completion, evaluation, post_completions
 from tests.workers.working import ended, submit
@@ -37,6 +38,35 @@ def verify(client: httpx.Client, path: str, name: str = "exact-match", **options
 def test_the_service_knows_the_verifiers_that_workers_have() -> None:
     assert set(VERIFIERS) == set(KINDS)
     assert set(VERIFIERS.values()) == set(RAREST)
+    assert {name: kind.Options for name, kind in KINDS.items()} == dict(VERIFIER_OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "pointer", "says"),
+    [
+        ("exact-match", {"ignore_spaces": True}, "", "no such option; there are extract, ignore_case, ignore_space"),
+        ("numeric-match", {"relative_tolerance": -1}, "/relative_tolerance", "greater than or equal to 0"),
+        ("format", {}, "", "format needs marks"),
+        (
+            "weighted",
+            {"terms": [{"verifier": "length", "options": {"free": 9, "most": 3}}]},
+            "/terms/0/options",
+            "most",
+        ),
+        ("weighted", {"terms": [{"verifier": "luck"}]}, "/terms/0/options", "no such verifier; there are exact-match"),
+        ("my.module:judge", {"secs": 3}, "", "no such option; there are options, seconds, processes"),
+    ],
+)
+def test_options_that_a_verifier_does_not_take_are_refused_at_submission(
+    working_client: httpx.Client, name: str, options: dict[str, Any], pointer: str, says: str
+) -> None:
+    path = evaluation(working_client, run="wrong-options", problem_set="wrong-options")
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}
+    answer = working_client.post("/v1/jobs", json={"kind": "verification", "spec": spec})
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid-request")
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == f"/spec/options{pointer}"
+    assert says in error["code"]
 
 
 def test_completions_are_judged_once_and_the_curve_is_there(working_client: httpx.Client) -> None:
@@ -65,7 +95,6 @@ def test_a_verdict_that_is_there_stays_and_an_infrastructure_error_is_tried_agai
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("exact-match", {"ignore_spaces": True}, "ignore_spaces"),
         ("exact-match@7", {}, "version 1"),
         ("os:system", {}, "os:system"),
     ],
@@ -95,14 +124,15 @@ def test_completions_without_a_text_are_nothing_to_judge(working_client: httpx.C
         ("python-tests", (), "verify:python"),
         ("weighted", ("format", "math-verify"), "verify:math"),
         ("weighted", ("python-tests@1", "length"), "verify:python"),
-        ("weighted", (), "verify"),
+        ("weighted", ("length",), "verify"),
     ],
 )
 def test_a_job_asks_for_a_worker_that_has_what_its_verifier_needs(
     working_client: httpx.Client, name: str, terms: tuple[str, ...], capability: str
 ) -> None:
     path = answered(working_client, f"asks-{name.partition('@')[0]}-{len(terms)}-{capability[7:]}".rstrip("-"))
-    options = {"terms": [{"verifier": term, "weight": 1.0} for term in terms]} if terms else {}
+    told = {"format": {"marks": ["<answer>"]}, "length": {"free": 100, "most": 200}}
+    options = {"terms": [{"verifier": term, "options": told.get(term, {})} for term in terms]} if terms else {}
     spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}
     job = working_client.post("/v1/jobs", json={"kind": "verification", "spec": spec}).json()
     assert job["capability"] == capability

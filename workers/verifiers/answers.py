@@ -4,9 +4,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Literal
 
-Extraction = Literal["boxed", "hashes", "tag", "last_number", "last_line", "fence", "text"]
+from app.jobs.options.verifiers import Extraction
 
 # Bounded, so that no number takes long to read: 60 digits and an exponent below 1000 are beyond any answer key.
 NUMBER = re.compile(

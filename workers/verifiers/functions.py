@@ -3,21 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from app.jobs.options.verifiers import FunctionOptions
 from workers.verifiers.children import Children
-from workers.verifiers.verification import Options, Problem, Verification, Verifier, infrastructure_error, judged
+from workers.verifiers.verification import Problem, Verification, Verifier, infrastructure_error, judged
 
 MARK = "pkpo_verifier"
-
-
-class FunctionOptions(Options):
-    """What the function is told, and how long it may take."""
-
-    options: dict[str, Any] = Field(default_factory=dict)
-    seconds: float = Field(60.0, gt=0, le=3600)
-    processes: int = Field(1, ge=1, le=256)
 
 
 class Found(TypedDict, total=False):

@@ -2,10 +2,9 @@
 
 import json
 import re
-from typing import Literal
 
+from app.jobs.options.verifiers import GridOptions
 from workers.verifiers.verification import (
-    Options,
     Problem,
     Verification,
     Verifier,
@@ -18,12 +17,6 @@ Grid = list[list[int]]
 LARGEST = 30
 COLOURS = range(10)
 ROW = re.compile(r"\s*\d(?:[ ,]*\d)*\s*")
-
-
-class GridOptions(Options):
-    """What the reward is."""
-
-    reward: Literal["exact", "cells"] = "exact"
 
 
 class ArcGrid(Verifier):

@@ -1,13 +1,9 @@
 """The scorers of reasoning-gym, which reward partly: with a threshold, because near misses earn up to .99."""
 
-from typing import Literal
-
-from pydantic import Field
-
-from workers.verifiers.answers import Extraction, extracted
+from app.jobs.options.verifiers import ReasoningGymOptions
+from workers.verifiers.answers import extracted
 from workers.verifiers.children import Children
 from workers.verifiers.verification import (
-    Options,
     Problem,
     Verification,
     Verifier,
@@ -15,18 +11,6 @@ from workers.verifiers.verification import (
     judged,
     unanswered,
 )
-
-
-class ReasoningGymOptions(Options):
-    """Where the answer stands, and from which score on it passes."""
-
-    extract: tuple[Extraction, ...] = Field(("tag", "boxed", "text"), min_length=1, strict=False)
-    threshold: float = Field(1.0, gt=0, le=1)
-    reward: Literal["passed", "score"] = Field(
-        "passed", description="score: what the scorer gives, which max@k exploits"
-    )
-    seconds: float = Field(20.0, gt=0, le=600)
-    processes: int = Field(1, ge=1, le=256)
 
 
 class ReasoningGym(Verifier):

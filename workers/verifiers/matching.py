@@ -3,11 +3,9 @@
 from fractions import Fraction
 from typing import ClassVar
 
-from pydantic import Field
-
-from workers.verifiers.answers import Extraction, extracted, number
+from app.jobs.options.verifiers import ExactMatchOptions, Extraction, NumericMatchOptions
+from workers.verifiers.answers import extracted, number
 from workers.verifiers.verification import (
-    Options,
     Problem,
     Verification,
     Verifier,
@@ -17,14 +15,6 @@ from workers.verifiers.verification import (
 )
 
 NO_ANSWER = "the problem has no answer to compare with"
-
-
-class ExactMatchOptions(Options):
-    """Where the answer stands, and what does not matter in it."""
-
-    extract: tuple[Extraction, ...] = Field(("text",), min_length=1, strict=False)
-    ignore_case: bool = False
-    ignore_space: bool = Field(True, description="Runs of white space count as one space")
 
 
 class ExactMatch(Verifier):
@@ -46,14 +36,6 @@ class ExactMatch(Verifier):
     def _plain(self, text: str) -> str:
         text = " ".join(text.split()) if self.options.ignore_space else text.strip()
         return text.casefold() if self.options.ignore_case else text
-
-
-class NumericMatchOptions(Options):
-    """Where the number stands, and how near it must come."""
-
-    extract: tuple[Extraction, ...] = Field(("boxed", "hashes", "last_number"), min_length=1, strict=False)
-    relative_tolerance: float = Field(0.0, ge=0, le=1)
-    absolute_tolerance: float = Field(0.0, ge=0)
 
 
 class NumericMatch(Verifier):

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from pydantic import Field
-
-from workers.verifiers.answers import Extraction, extracted
+from app.jobs.options.verifiers import MathVerifyOptions
+from workers.verifiers.answers import extracted
 from workers.verifiers.children import Children
 from workers.verifiers.matching import NO_ANSWER
 from workers.verifiers.verification import (
-    Options,
     Problem,
     Verification,
     Verifier,
@@ -16,18 +14,6 @@ from workers.verifiers.verification import (
     judged,
     unanswered,
 )
-
-
-class MathVerifyOptions(Options):
-    """Where the answer stands, and how long a comparison may take."""
-
-    extract: tuple[Extraction, ...] = Field(
-        (),
-        strict=False,
-        description=r"Without any, math-verify looks by its own rules: the last \boxed first, then the last formula",
-    )
-    seconds: float = Field(20.0, gt=0, le=600)
-    processes: int = Field(1, ge=1, le=256)
 
 
 class MathVerify(Verifier):

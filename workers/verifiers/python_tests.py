@@ -3,31 +3,11 @@
 import re
 from typing import Any, Literal
 
-from pydantic import Field
-
+from app.jobs.options.verifiers import PythonTestsOptions
 from workers.sandbox import Limits, Program, Sandboxes
 from workers.sandbox.check import checked_sandboxes
 from workers.verifiers.answers import extracted
-from workers.verifiers.verification import Options, Problem, Verification, Verifier, infrastructure_error
-
-
-class PythonTestsOptions(Options):
-    """How the code is read from the completion, what the reward is, and within which limits it runs."""
-
-    code: Literal["auto", "continuation", "fenced"] = Field(
-        "auto",
-        description="continuation: the prompt goes on with the completion as it is. fenced: the code is in the last "
-        "``` block, or is all of it. auto: fenced where the function is defined anew, else continuation",
-    )
-    reward: Literal["passed", "fraction"] = Field("passed", description="fraction: the share of the asserts that hold")
-    seconds: float = Field(10.0, gt=0, le=600)
-    memory_mib: int = Field(512, ge=64, le=1 << 16)
-    slots: int = Field(2, ge=1, le=256, description="Completions graded at one time")
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the sandbox."""
-        return Limits(seconds=self.seconds, memory_bytes=self.memory_mib << 20)
+from workers.verifiers.verification import Problem, Verification, Verifier, infrastructure_error
 
 
 class PythonTests(Verifier):
@@ -49,7 +29,9 @@ class PythonTests(Verifier):
           workers.sandbox.NotOffered: the sandbox's self-check did not pass on this machine.
         """
         super().__init__(options)
-        self._sandboxes: Sandboxes = checked_sandboxes(options.slots, options.limits)
+        self._sandboxes: Sandboxes = checked_sandboxes(
+            options.slots, Limits(seconds=options.seconds, memory_bytes=options.memory_mib << 20)
+        )
 
     def verify(self, completion: str, problem: Problem) -> Verification:
         """Grades the completion in two sandboxes."""

@@ -5,14 +5,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from app.jobs.options.verifiers import Options, WeightedOptions
 from workers.verifiers.functions import PythonFunction
 from workers.verifiers.grids import ArcGrid
 from workers.verifiers.gym import ReasoningGym
 from workers.verifiers.matching import ExactMatch, NumericMatch
 from workers.verifiers.mathematics import MathVerify
 from workers.verifiers.python_tests import PythonTests
-from workers.verifiers.terms import Format, Length, Weighted, WeightedOptions
-from workers.verifiers.verification import Options, Verifier
+from workers.verifiers.terms import Format, Length, Weighted
+from workers.verifiers.verification import Verifier
 
 KINDS: Final[Mapping[str, type[Verifier]]] = {
     kind.name: kind

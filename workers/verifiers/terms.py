@@ -3,25 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, JsonValue, model_validator
-
-from workers.verifiers.answers import Extraction, extracted
-from workers.verifiers.verification import Options, Problem, Status, Verification, Verifier
-
-
-class FormatOptions(Options):
-    """The form that is asked for."""
-
-    marks: tuple[str, ...] = Field(
-        (), strict=False, description="Each must stand in the completion once, in this order"
-    )
-    extract: tuple[Extraction, ...] = Field((), strict=False, description="One of these ways must find an answer")
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> "FormatOptions":
-        if (not self.marks and not self.extract) or not all(self.marks):
-            raise ValueError("format needs marks, such as <think> and </think>, or extract")
-        return self
+from app.jobs.options.verifiers import FormatOptions, LengthOptions, WeightedOptions
+from workers.verifiers.answers import extracted
+from workers.verifiers.verification import Problem, Status, Verification, Verifier
 
 
 class Format(Verifier):
@@ -39,19 +23,6 @@ class Format(Verifier):
         return _scored(float(once and places == sorted(places) and found))
 
 
-class LengthOptions(Options):
-    """From which length on a completion loses reward, in characters."""
-
-    free: int = Field(ge=0)
-    most: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _falls(self) -> "LengthOptions":
-        if self.most <= self.free:
-            raise ValueError(f"most = {self.most} is not above free = {self.free}")
-        return self
-
-
 class Length(Verifier):
     """Reward 1 up to `free` characters, 0 from `most` on, and on a line between; it neither passes nor fails."""
 
@@ -63,20 +34,6 @@ class Length(Verifier):
         """Measures the completion."""
         free, most = self.options.free, self.options.most
         return _scored(min(1.0, max(0.0, (most - len(completion)) / (most - free))), characters=len(completion))
-
-
-class Term(Options):
-    """One verifier of a sum."""
-
-    verifier: str
-    options: dict[str, JsonValue] = Field(default_factory=dict)
-    weight: float = Field(1.0, gt=-1e6, lt=1e6)
-
-
-class WeightedOptions(Options):
-    """The terms of the sum."""
-
-    terms: tuple[Term, ...] = Field(min_length=1, max_length=16, strict=False)
 
 
 class Weighted(Verifier):

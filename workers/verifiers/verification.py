@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from app.jobs.options.verifiers import Options
 
 Status = Literal["passed", "failed", "scored", "timeout", "oom", "output_limit", "crash", "infrastructure_error"]
 
@@ -55,12 +55,6 @@ def unanswered(reason: str) -> Verification:
 def infrastructure_error(reason: str) -> Verification:
     """Nothing was learnt about the completion."""
     return Verification("infrastructure_error", None, None, None, {"reason": reason})
-
-
-class Options(BaseModel):
-    """What a verifier is told; an option that it does not have is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Verifier(ABC):

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from workers.verifiers.answers import Extraction, extracted, number
+from app.jobs.options.verifiers import Extraction
+from workers.verifiers.answers import extracted, number
 
 
 @pytest.mark.parametrize(
