@@ -1,8 +1,9 @@
 """What can be known at submission to be wrong with a job."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -14,7 +15,9 @@ from app.ingest.errors import CountsOnly
 from app.ingest.evaluations import find_evaluation
 from app.jobs.errors import ModelNotAllowed, unknown_evaluation, wrong_options
 from app.jobs.options.engines import ENGINE_OPTIONS
+from app.jobs.options.faults import faults
 from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
+from app.jobs.options.verifiers import faults_of_verifier
 from app.jobs.specs import ImportSpec, SamplingSpec, TrainingSpec, VerificationSpec
 from app.jobs.specs.verification import capability_of
 from app.jobs.training_checks import check_problems
@@ -38,12 +41,15 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 raise unknown_evaluation() from None
             if evaluation.counts_only:
                 raise CountsOnly
+            _check_verifier(spec.verifier, spec.options, "/spec/options")
         case SamplingSpec():
-            for verifier in spec.verifiers:
+            for i, verifier in enumerate(spec.verifiers):
                 capability_of(verifier, {})
+                _check_verifier(verifier, {}, f"/spec/verifiers/{i}")
             _check_engine(settings, spec)
             _check_problems(session, project_id, spec)
         case TrainingSpec():
+            _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier_options")
             if isinstance(spec.model, str):
                 check_model(settings, spec.model)
             check_problems(session, project_id, spec)
@@ -56,11 +62,14 @@ def _check_engine(settings: Settings, spec: SamplingSpec) -> None:
         given = {"base_url": "http://of-the-worker"} | given  # where none is given the worker has one
     else:
         check_model(settings, spec.model)
-    try:
-        ENGINE_OPTIONS[spec.engine].model_validate(given)
-    except ValidationError as error:
-        known = ENGINE_OPTIONS[spec.engine].model_fields
-        raise wrong_options(f"the engine {spec.engine}", "/spec/engine_options", known, error) from None
+    if found := faults(ENGINE_OPTIONS[spec.engine], given):
+        raise wrong_options(f"The engine {spec.engine}", "/spec/engine_options", found)
+
+
+def _check_verifier(verifier: str, options: Mapping[str, Any], pointer: str) -> None:
+    """Raise an InvalidRequest for options that it does not take, or needs and lacks."""
+    if found := list(faults_of_verifier(verifier, options)):
+        raise wrong_options("This verifier", pointer, found)
 
 
 def _check_server(settings: Settings, base_url: object) -> None:
