@@ -58,7 +58,7 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
 def _check_engine(settings: Settings, spec: SamplingSpec) -> None:
     given: dict[str, Any] = spec.engine_options
     if spec.engine == "openai":
-        _check_server(settings, given.get("base_url"))
+        check_server(settings, given.get("base_url"))
         given = {"base_url": "http://of-the-worker"} | given  # where none is given the worker has one
     else:
         check_model(settings, spec.model)
@@ -72,8 +72,8 @@ def _check_verifier(verifier: str, options: Mapping[str, Any], pointer: str) -> 
         raise wrong_options("This verifier", pointer, found)
 
 
-def _check_server(settings: Settings, base_url: object) -> None:
-    """A worker sends requests to it: where others than this machine may submit, the operator says which there are."""
+def check_server(settings: Settings, base_url: object) -> None:
+    """Raise InvalidRequest for a server that the operator has not listed, where others than this machine may submit."""
     if base_url is None or settings.listens_on_loopback or base_url in settings.openai_servers:
         return
     raise InvalidRequest(
