@@ -58,8 +58,8 @@ def list_workers(session: Session, project_id: int, query: PageQuery) -> Workers
 
 
 def present_workers(session: Session, project_id: int) -> list[WorkerResponse]:
-    """The workers that have not stopped and were heard within the day, the newest first."""
-    heard = Worker.heartbeat_at > func.now() - text("interval '1 day'")
+    """The workers that have not stopped and were heard within the hour, the newest first."""
+    heard = Worker.heartbeat_at > func.now() - text("interval '1 hour'")
     wanted = select(Worker, _lives()).where(Worker.stopped_at.is_(None), heard).order_by(Worker.id.desc())
     return _workers(session, project_id, session.execute(wanted.limit(MOST_PRESENT)).all())
 

@@ -51,7 +51,7 @@ def home(query: Annotated[HomeQuery, Query()], caller: Reader, session: SessionD
     """Runs with their latest estimates."""
     data_dir = request.app.state.settings.data_dir
     page = home_page(session, caller.project_id, query, server_address(request), data_dir)
-    return html(render_home(replace(page, running=running(session, caller.project_id))))
+    return html_unless_known(request, render_home(replace(page, running=running(session, caller.project_id))))
 
 
 @router.get("/runs/{run}")

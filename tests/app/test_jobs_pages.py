@@ -38,6 +38,7 @@ def test_no_jobs_yet_says_how_to_submit_one_and_how_to_start_a_worker(client: ht
     first = page(client, "/jobs")
     assert f"pkpo jobs --url {str(client.base_url).rstrip('/')} submit import" in first.text
     assert "No worker is there: jobs wait until one is." in first.text
+    assert page(client, "/").values("data-every") == []
     assert "make worker" in first.text
 
 
@@ -84,7 +85,9 @@ def test_workers_are_shown_with_what_they_work_on_and_silent_ones_as_gone(
     assert "What no worker offers" in shown.text
     assert "verify:python python-tests the sandbox needs bubblewrap" in shown.text
     assert "Jobs 1 Transform" in shown.text
-    assert "Jobs 1 Transform" in page(client, "/").text
+    home = page(client, "/")
+    assert "Jobs 1 Transform" in home.text
+    assert home.values("data-every") == ["5"], "while something runs"
     assert "worker gpu-01 4711" in page(client, f"/jobs/{job['id']}").text
     session.execute(update(Worker).values(heartbeat_at=func.now() - text("interval '5 minutes'")))
     session.commit()
