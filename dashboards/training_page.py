@@ -52,8 +52,12 @@ class TrainingPart:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Steps behind each point, where that is not one."""
-        return tuple(sorted({log.width for log in self.logs} - {1}))
+        """Steps behind each point, where points stand for several that logged something."""
+        return tuple(sorted({log.width for log in self.logs if _together(log)}))
+
+
+def _together(log: TrainingLog) -> bool:
+    return any(point.steps > 1 for series in (*log.known.values(), *log.others) for point in series.points)
 
 
 def training_part(
