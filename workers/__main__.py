@@ -30,6 +30,7 @@ environment:
   PKPO_DATA_DIR      the data folder of a `pkpo serve` on this machine (.pkpo in the checkout): tells where its
                      embedded Postgres is; holds uploaded files, so workers on other machines need it shared
   PKPO_DATABASE_URL  postgresql://user:password@host:port/database, where the service has that too
+  PKPO_MODEL_ROOTS   folders, separated by colons, under which jobs may load models by their path
 """
 
 

@@ -21,6 +21,7 @@ Submit, list, follow, cancel and retry jobs of a server, which workers do (pytho
 examples:
   pkpo jobs submit import '{"run": "my-model", "problem_set": "math-500"}' --upload results.jsonl --follow
   pkpo jobs submit verification '{"evaluation": "ID", "verifier": "exact-match"}'
+  pkpo jobs submit sampling '{"run": "my-model", "problem_set": "math-500", "model": "Qwen/Qwen3-0.6B", "n": 16}'
   pkpo jobs list --state running
   pkpo jobs follow ID        until it has ended: exits with 0 if it succeeded, else with 1
 
@@ -41,7 +42,7 @@ def add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     jobs.add_argument("--url", help="the server, before PKPO_URL")
     actions = jobs.add_subparsers(required=True, metavar="submit | list | show | follow | cancel | retry")
     submit = actions.add_parser("submit", help="submit a job; prints its id")
-    submit.add_argument("kind", help="import or verification")
+    submit.add_argument("kind", help="import, sampling, verification or training")
     submit.add_argument("spec", type=_json_object, help="a JSON object: docs/jobs.md")
     submit.add_argument("--upload", metavar="FILE", type=Path, help="upload this file, and name it in the spec")
     submit.add_argument("--priority", type=int, default=0, help="from -100 to 100; the highest goes first (0)")
