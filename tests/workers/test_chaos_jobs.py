@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from app.db import make_engine, migrate
 from app.embedded_postgres import EmbeddedPostgres
 from tests.app.conftest import serving
-from tests.app.processes import children, eventually, kill, lives
+from tests.app.processes import children, command_line, eventually, kill, lives
 from tests.workers.chaos_child import BATCHES, ROWS
 from tests.workers.working import LEASE, ended, job, job_process, send, submit_import, worker
 
@@ -155,7 +155,8 @@ def test_a_job_that_is_deaf_is_cancelled_with_all_that_it_started(
     path = submit_import(client, b"", run="deaf")
     with worker(database_url, tmp_path, child=CHILD) as at_work:
         process = job_process(at_work.pid)
-        eventually(lambda: children(process), seconds=30)
+        # Its own child, which it starts once it is deaf: what it imports has children of a moment too.
+        eventually(lambda: any("sleep" in command_line(pid) for pid in children(process)), seconds=30)
         pids = [process, *children(process)]
         asked = time.monotonic()
         client.post(f"{path}/cancel").raise_for_status()
