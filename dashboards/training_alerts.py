@@ -16,6 +16,7 @@ RECENT = 0.1  # of the steps: what stands for how it is now
 COLLAPSED = 0.1  # of the entropy at the start
 SILENT = 0.9  # of the groups without any signal
 FLAT = 0.02  # of the spread of rewards within a step: a change of the mean by less is none
+MOST_NAMED = 4  # metrics in one sentence
 FLAT_STEPS = 200  # fewer say nothing about a plateau
 FLAT_SHARE = 1 / 3  # of the steps
 
@@ -42,14 +43,22 @@ def alerts(log: TrainingLog) -> tuple[Alert, ...]:
 
 
 def not_finite(metrics: Sequence[Series]) -> Iterator[Alert]:
-    """A metric that is NaN, infinite or beyond 1e300: from there on weights may be spoilt."""
+    """Metrics that are NaN, infinite or beyond 1e300, together where it began at one step: weights may be spoilt."""
+    began: dict[int, list[Series]] = {}
     for series in metrics:
-        steps = sum(point.not_finite for point in series.points)
+        steps = [point.first_not_finite for point in series.points if point.first_not_finite is not None]
         if steps:
-            first = min(point.first_not_finite for point in series.points if point.first_not_finite is not None)
-            times = "once" if steps == 1 else f"{count(steps)} times"
-            said = f"{series.name} is not a finite number at step {count(first)}, {times} in all."
-            yield Alert("not a number", first, said)
+            began.setdefault(min(steps), []).append(series)
+    for step, spoilt in began.items():
+        times = sum(point.not_finite for point in spoilt[0].points)
+        often = "once" if times == 1 else f"{count(times)} times in all"
+        more = len(spoilt) - MOST_NAMED
+        names = [series.name for series in spoilt[:MOST_NAMED]] + ([f"{count(more)} more"] if more > 0 else [])
+        if len(spoilt) == 1:
+            said = f"{names[0]} is not a finite number at step {count(step)}, {often}."
+        else:
+            said = f"{', '.join(names[:-1])} and {names[-1]} are not finite numbers at step {count(step)}."
+        yield Alert("not a number", step, said)
 
 
 def entropy_collapse(series: Series) -> Alert | None:

@@ -122,3 +122,19 @@ def test_two_checkpoints_and_two_runs_are_compared_by_clicks(watched: Page, site
     watched.get_by_role("link", name="compare evaluations").click()
     expect(watched.locator("select[name=a] option")).to_have_count(7)
     assert too_wide(watched) == 0
+
+
+def test_names_that_others_chose_are_text_on_every_part_of_the_pages(watched: Page, site: str) -> None:
+    with httpx.Client(base_url=site, timeout=60) as client:
+        for step in (1, 2):
+            log(site, "hostile", range(step, step + 1), **dict.fromkeys(HOSTILE, float(step)))
+        evaluations = [create_evaluation(client, run="hostile", step=step, problem_set="hostile") for step in (0, 1)]
+        for step, evaluation in enumerate(evaluations):
+            record(client, evaluation, {text: [(i + step) % 2 == 0] for i, text in enumerate(HOSTILE)})
+    watched.goto("/runs/hostile")
+    drawn(watched)
+    assert set(watched.locator(".metrics th.name").all_text_contents()) == set(HOSTILE)
+    watched.goto(f"/compare?a={evaluations[0]}&b={evaluations[1]}")
+    drawn(watched)
+    assert set(watched.locator(".problem-names a").all_text_contents()) == set(HOSTILE)
+    assert too_wide(watched) == 0

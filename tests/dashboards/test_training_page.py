@@ -79,11 +79,17 @@ def test_groups_without_signal_are_an_alert_where_nine_of_ten_teach_nothing() ->
     assert not alerts(log(series("zero_signal_share", [0.85] * 100)))
 
 
-@pytest.mark.parametrize("value", [nan])
-def test_a_metric_that_is_no_number_is_an_alert_whatever_it_is_called(value: float) -> None:
-    found = alerts(log(others=(series("<b>mine</b>", [1.0, 2.0, value, 3.0]),)))
+def test_a_metric_that_is_no_number_is_an_alert_whatever_it_is_called() -> None:
+    found = alerts(log(others=(series("<b>mine</b>", [1.0, 2.0, nan, 3.0]),)))
     assert [(each.kind, each.step) for each in found] == [("not a number", 3)]
-    assert found[0].sentence == "<b>mine</b> is not a finite number at step 3, once in all."
+    assert found[0].sentence == "<b>mine</b> is not a finite number at step 3, once."
+
+
+def test_metrics_that_are_spoilt_at_one_step_are_one_alert() -> None:
+    found = alerts(
+        log(*(series(name, [1.0, nan, nan]) for name in ("entropy", "loss", "kl", "k", "grad_norm", "tokens")))
+    )
+    assert [each.sentence for each in found] == ["entropy, loss, kl, k and 2 more are not finite numbers at step 2."]
 
 
 def test_rewards_are_flat_where_their_noise_leaves_no_room_for_a_change() -> None:
