@@ -218,7 +218,7 @@ def test_a_server_that_comes_back_is_followed_without_a_reload(
         with serving(database_url, data_dir=data_dir, at=port) as url, httpx.Client(base_url=url, timeout=60) as client:
             expect(page.locator("#away")).to_be_hidden(timeout=SLOWLY)
             evaluation = create_evaluation(client, run="back-again", problem_set="sums")
-            path = submit(client, "verification", {"evaluation": evaluation, "verifier": "length"})
+            path = submit(client, "verification", {"evaluation": evaluation, "verifier": "numeric-match"})
             expect(page.locator("#jobs tbody tr").first).to_contain_text("back-again")
             client.post(f"{path}/cancel", content=b"{}", headers={"Content-Type": "application/json"})
             assert page.evaluate("window.loaded") == 1
