@@ -115,7 +115,7 @@ def test_names_that_others_chose_are_only_text() -> None:
 def test_the_list_of_problems_ends_where_it_would_be_endless() -> None:
     shown = render_compare(page(outcome=changed(newly_solved=tuple(f"q{i}" for i in range(1000)))))
     assert len(re.findall(r">q\d+<", shown)) == 200
-    assert "And 800 more" in shown
+    assert "And 800 beyond these" in shown
 
 
 def test_two_runs_without_anything_in_common_say_so() -> None:
