@@ -24,10 +24,12 @@ from workers.training.loop import Training, train
 from workers.training.plans import UnsuitableRewards
 from workers.training.problems import Problems, UnsuitableProblems, check, split
 from workers.training.rewards import Rewards
+from workers.training.vllm_colocated import OtherWeights
 from workers.verifiers import Verifier, verifier
 
 MORE_TO_DO: Final = 75  # EX_TEMPFAIL
-REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining, SamplingFailed)
+REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining)
+FAILURES: Final = (SamplingFailed, OtherWeights)
 
 
 def train_all(work: Work, spec: TrainingSpec) -> None:
@@ -38,7 +40,7 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
         check(problems, spec.problems_per_step)
         with _made(spec) as judge:
             _train(work, spec, problems, held_out, judge, stop)
-    except REFUSALS as error:
+    except (*REFUSALS, *FAILURES) as error:
         raise JobFailed(f"{str(error).removesuffix('.')}.") from error
     except torch.OutOfMemoryError as error:
         raise JobFailed(

@@ -22,6 +22,7 @@ from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
 from workers.training.checkpoints import Checkpoint, Checkpoints
+from workers.training.drawing import prompt_ids
 from workers.training.models import Policy, initial, with_adapter
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
@@ -29,6 +30,7 @@ from workers.training.records import StepRecord, Tally
 from workers.training.rewards import Rewards
 from workers.training.teaching import teach
 from workers.training.trainer import JobTrainer
+from workers.training.vllm_colocated import serve_from
 
 ADAPTER: Final = "adapter.safetensors"
 ENDLESS: Final = 1_000_000  # steps of a training that ends when it is saturated
@@ -200,17 +202,36 @@ class _Run:
     def _initial(self) -> Policy:
         return initial(self.spec, self.training.problems, self.training.roots)
 
+    def _longest_prompt(self) -> int:
+        """Tokens; ModelRefused where the model has no room for it and a completion."""
+        spec, problems = self.spec, self.training.problems
+        lengths = {
+            each.name: len(prompt_ids(self.policy.tokenizer, each.prompt, spec.generation.prompt))
+            for each in (*problems.training, *problems.held_out)
+        }
+        name = max(lengths, key=lambda each: lengths[each])
+        room = self.policy.model.config.get_text_config().max_position_embeddings
+        if lengths[name] + spec.generation.max_tokens > room:
+            raise ModelRefused(
+                f"The prompt of problem {name!r} has {lengths[name]} tokens: with generation.max_tokens = "
+                f"{spec.generation.max_tokens} that is more than the {room} that the model can hold"
+            )
+        return lengths[name]
+
     def _trainer(self, folder: str) -> JobTrainer:
         spec, problems = self.spec, self.training.problems.training
         if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
             raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
+        if spec.generation.engine == "vllm-colocated":
+            serve_from(self.policy, Path(folder) / "served")
+        longest = self._longest_prompt()
         data = rows(
             problems, self.training.steps, spec.problems_per_step, self.training.seed, spec.generation.prompt == "chat"
         )
         trainer = JobTrainer(
             model=self.policy.model,
             reward_funcs=self.training.rewards,
-            args=_config(self.training, folder),
+            args=_config(self.training, folder, longest),
             train_dataset=data,
             processing_class=self.policy.tokenizer,
             k=1,  # until it follows the plan
@@ -245,7 +266,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Policy:
     return Policy(model, transformers.AutoTokenizer.from_pretrained(checkpoint.folder, **loading))
 
 
-def _config(training: Training, folder: str) -> GRPOConfig:
+def _config(training: Training, folder: str, longest_prompt: int) -> GRPOConfig:
     spec, optimizer = training.spec, training.spec.optimizer
     on_gpu = torch.cuda.is_available()
     micro_batch = spec.micro_batch or spec.n
@@ -259,6 +280,10 @@ def _config(training: Training, folder: str) -> GRPOConfig:
         num_generations=spec.n,
         max_completion_length=spec.generation.max_tokens,
         temperature=spec.generation.temperature,
+        use_vllm=spec.generation.engine == "vllm-colocated",
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=spec.generation.gpu_memory_utilization,
+        vllm_max_model_length=longest_prompt + spec.generation.max_tokens,
         loss_type=spec.loss,
         scale_rewards="none",
         beta=spec.kl,

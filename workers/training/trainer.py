@@ -19,6 +19,7 @@ from pkpo.integrations.trl import PKPOTrainer
 from workers.training import states
 from workers.training.plans import RecordedPlan
 from workers.training.records import StepRecord, Tally, group_records
+from workers.training.vllm_colocated import check_parity
 
 TENSORS: Final = "optimizer.safetensors"
 STATE: Final = "state.json"
@@ -29,6 +30,7 @@ OF_TRL: Final = {
     "learning_rate": "learning_rate",
     "entropy": "entropy",
     "kl": "kl",
+    "sampling/sampling_logp_difference/mean": "sampling/logprob_difference",
     "completions/mean_length": "completions/mean_tokens",
     "completions/clipped_ratio": "completions/cut_off",
 }
@@ -83,6 +85,7 @@ class JobTrainer(PKPOTrainer):
         if "loss" not in logs:
             return
         record = self._record(logs)
+        check_parity(record)
         if self._told(record):
             self.control.should_training_stop = True
         self.start_clock()

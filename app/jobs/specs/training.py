@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from math import ceil
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -13,9 +12,9 @@ from app.ingest.verdicts import FIRST_VERSION, VersionedName
 from app.jobs.specs.fields import SPEC, Version
 from app.jobs.specs.verification import VERIFIERS, capability_of
 from pkpo.baselines import BASELINES
+from pkpo.integrations.credits_per_step import CreditPlan
 from pkpo.schedules import Schedule, from_spec
 from pkpo.schedules.fixed import Constant
-from pkpo.transforms import smallest_n
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=2**20)]
@@ -98,23 +97,17 @@ class Generation(BaseModel):
 
     model_config = SPEC
 
-    engine: Annotated[
-        Literal["transformers", "vllm-colocated", "vllm-server"], Field(description="Of the completions trained on")
-    ] = "transformers"
+    engine: Annotated[Literal["transformers", "vllm-colocated"], Field(description="Of the completions trained on")] = (
+        "transformers"
+    )
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 256
     prompt: Annotated[Literal["raw", "chat"], Field(description="As it stands, or by the model's chat template")] = (
         "raw"
     )
-    server: Annotated[
-        Text | None, Field(max_length=500, pattern=r"^https?://[^/?#\s]+$", description="Of vllm-server: its address")
-    ] = None
-
-    @model_validator(mode="after")
-    def _a_server_has_an_address(self) -> Self:
-        if (self.engine == "vllm-server") != (self.server is not None):
-            raise ValueError("server is the address for the engine vllm-server, and for no other")
-        return self
+    gpu_memory_utilization: Annotated[
+        float, Field(gt=0, le=1, description="Of vllm-colocated: its part of the accelerator's memory")
+    ] = 0.3
 
 
 class TrainingSpec(BaseModel):
@@ -164,7 +157,7 @@ class TrainingSpec(BaseModel):
     entropy: Annotated[float, Field(ge=0, le=100, description="Weight of the mean entropy of a token")] = 0.0
     lora: Lora | None = None
     optimizer: Optimizer = Optimizer()
-    engine: Literal["trl", "verl"] = "trl"
+    engine: Literal["trl"] = "trl"
     generation: Generation = Generation()
 
     @field_validator("verifier")
@@ -229,6 +222,8 @@ def _check_credits(spec: TrainingSpec) -> None:
     """ValueError where no step could have credits, or a k_eval be estimated."""
     if spec.transform is not None and spec.baseline is not None:
         raise ValueError("credits are made by a transform or by a baseline, not by both")
+    if max(spec.ks) > spec.n:
+        raise ValueError(f"k_eval must be at most n={spec.n}; got {max(spec.ks)}")
     try:
         schedule = spec.schedule
         if spec.baseline is not None:
@@ -236,15 +231,10 @@ def _check_credits(spec: TrainingSpec) -> None:
         elif spec.k is None:
             raise ValueError("k is missing: the attempts that the objective allows")
         else:
-            largest = ceil(schedule.largest)
-            needed = smallest_n(spec.method, largest)
-            if spec.n < needed:
-                raise ValueError(f"{spec.method} at k={largest} needs n of at least {needed}; got n={spec.n}")
+            CreditPlan(spec.n, schedule, spec.method, spec.credit_scale, k_eval=spec.ks, problems=1)
     except ValueError as error:
         # A word of the client's own is not repeated; a number is.
         raise ValueError(re.sub(r"; got ['\"{\[].*", "", str(error), flags=re.DOTALL)) from None
-    if max(spec.ks) > spec.n:
-        raise ValueError(f"k_eval must be at most n={spec.n}; got {max(spec.ks)}")
 
 
 def _check_baseline(name: str, k: object, schedule: Schedule, n: int) -> None:

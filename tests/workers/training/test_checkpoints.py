@@ -1,0 +1,112 @@
+"""Checkpoints are whole or not there at all."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.documents import ROOT
+from workers.training.checkpoints import Checkpoints
+
+
+def write(content: str) -> Any:
+    def of(folder: Path) -> dict[str, Any]:
+        (folder / "model.safetensors").write_text(content)
+        return {"seed": 7}
+
+    return of
+
+
+def checkpoints(folder: Path) -> Checkpoints:
+    return Checkpoints(folder, "config", lambda _: None)
+
+
+def test_the_latest_is_found_and_two_and_the_best_stay(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path / "run")
+    assert kept.latest() is None
+    saved = [kept.save(step, write(str(step)), nullcontext) for step in (0, 5, 10, 15)]
+    kept.prune([saved[1].folder])
+    assert sorted(each.name for each in (tmp_path / "run").iterdir()) == [
+        "step-000000005",
+        "step-000000010",
+        "step-000000015",
+    ]
+    latest = kept.latest()
+    assert latest is not None
+    assert (latest.step, latest.manifest["seed"]) == (15, 7)
+
+
+def test_one_whose_commit_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    class Lost(Exception):
+        pass
+
+    @contextmanager
+    def lost() -> Iterator[None]:
+        if kept.folder.exists():
+            raise Lost
+        yield
+
+    kept = checkpoints(tmp_path / "run")
+    kept.latest()
+    with pytest.raises(Lost):
+        kept.save(1, write("1"), lost)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_one_that_another_attempt_has_made_is_kept_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path / "run")
+    kept.latest()
+    first = kept.save(1, write("first"), nullcontext)
+    assert kept.save(1, write("second"), nullcontext).manifest == first.manifest
+    (first.folder / "model.safetensors").write_text("damaged")
+    kept.save(1, write("third"), nullcontext)
+    assert (first.folder / "model.safetensors").read_text() == "third"
+    assert (tmp_path / "run" / "corrupt-step-000000001-0" / "model.safetensors").read_text() == "damaged"
+
+
+FULL = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from workers.training.checkpoints import Checkpoints, NoRoom
+
+kept = Checkpoints(Path(sys.argv[1]), "config", print)
+kept.latest()
+def write(size):
+    def of(folder):
+        (folder / "model.safetensors").write_bytes(bytes(size))
+        return {}
+    return of
+kept.save(0, write(3 << 20), nullcontext)
+for step, size, estimate in ((1, 3 << 20, 9 << 20), (2, 9 << 20, 0)):
+    try:
+        kept.save(step, write(size), nullcontext, estimate)
+    except NoRoom as error:
+        print(f"step {step}: {error}")
+print(kept.latest().step, [each.name for each in Path(sys.argv[1]).iterdir()])
+"""
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+    if not can_mount():
+        pytest.skip("FULL DISKS ARE NOT TESTED: no tmpfs can be mounted in a user namespace here")
+    small = 'mount -t tmpfs -o size=10m none "$0" && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", small, str(tmp_path)]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    before, while_writing, after = done.stdout.splitlines()[-3:]
+    assert before.startswith("step 1: A checkpoint needs 12 MB and"), done.stderr
+    assert "make room, and retry the job" in before
+    assert while_writing.startswith("step 2: The checkpoint of step 2 could not be written"), done.stderr
+    assert after == "0 ['step-000000000']"
+
+
+def can_mount() -> bool:
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/tmp"]
+    return shutil.which("unshare") is not None and subprocess.run(mount, capture_output=True).returncode == 0

@@ -1,0 +1,83 @@
+"""A training that was killed, stopped or found its checkpoint damaged comes to the same weights, bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
+pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
+
+from tests.documents import ROOT
+from tests.workers.training import killed, small
+from workers.training.checkpoints import OtherTraining
+
+KILLS = 12
+
+
+def test_after_twelve_kills_the_weights_are_those_of_a_training_that_was_left_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.workers.training.killed", str(tmp_path / "killed"), str(KILLS)]
+    (tmp_path / "killed").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.stdout.endswith(f"killed {KILLS} times, then exited with 0\n"), done.stdout + done.stderr
+    told = small.spec(steps=killed.STEPS, evaluate_every=20, checkpoint_every=3)
+    alone, _ = small.trained(tmp_path / "alone", told)
+    last = tmp_path / "killed" / alone.folder.name
+    assert (last / "model.safetensors").read_bytes() == small.weights(alone)
+    assert not list((tmp_path / "killed").glob(".*")), "what was half written is gone"
+
+
+def test_one_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    told = small.spec(k={"schedule": "step", "from": 4, "to": 1, "at": 5})
+    stopped, first = small.trained(tmp_path / "stopped", told, stop_after=3)
+    assert stopped.step == 3
+    last, second = small.trained(tmp_path / "stopped", told)
+    alone, whole = small.trained(tmp_path / "alone", told)
+    assert small.weights(last) == small.weights(alone)
+    assert small.state(last) == small.state(alone)
+    assert [each.step for each in first.records + second.records] == [each.step for each in whole.records]
+    for one, other in zip(first.records + second.records, whole.records, strict=True):
+        assert one.groups == other.groups
+        assert {name: value for name, value in one.metrics.items() if not name.startswith("seconds/")} == {
+            name: value for name, value in other.metrics.items() if not name.startswith("seconds/")
+        }
+    assert [next(iter(each.groups)).k for each in whole.records] == [{4: 1.0}] * 5 + [{1: 1.0}] * 3
+    assert (first.evaluated, second.evaluated, whole.evaluated) == ([0], [4, 8], [0, 4, 8])
+
+
+def test_a_training_that_is_over_is_not_made_again(tmp_path: Path) -> None:
+    once, _ = small.trained(tmp_path, small.spec(steps=2))
+    again, follower = small.trained(tmp_path, small.spec(steps=2))
+    assert (again.folder, follower.records, follower.evaluated) == (once.folder, [], [2])
+
+
+@pytest.mark.parametrize("damaged", ["model.safetensors", "training/optimizer.safetensors", "training/state.json"])
+def test_a_damaged_checkpoint_is_moved_aside_and_the_one_before_it_taken(tmp_path: Path, damaged: str) -> None:
+    told = small.spec(steps=4, checkpoint_every=1, evaluate_every=100)
+    small.trained(tmp_path / "a", told, stop_after=3)
+    file = tmp_path / "a" / "step-000000003" / damaged
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    last, follower = small.trained(tmp_path / "a", told)
+    assert [each.step for each in follower.records] == [3, 4]
+    assert (tmp_path / "a" / "corrupt-step-000000003-0" / damaged).read_bytes() == content
+    alone, _ = small.trained(tmp_path / "b", told)
+    assert small.weights(last) == small.weights(alone)
+
+
+def test_checkpoints_of_another_spec_are_neither_gone_on_from_nor_touched(tmp_path: Path) -> None:
+    small.trained(tmp_path, small.spec(steps=2))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OtherTraining, match=r"another spec\. Give this one another name"):
+        small.trained(tmp_path, small.spec(steps=2, k=4))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_nothing_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
+    last, _ = small.trained(tmp_path, small.spec(steps=1))
+    kinds = {path.suffix for path in last.folder.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors"}
