@@ -1,8 +1,8 @@
 """Weights of a running vLLM that can be exchanged, on a processor too.
 
-There vLLM packs the weights of linear layers when it loads them, and empties the tensors that they came from. An
-exchange then reports success, and what is computed is wrong. Here the layers are left as they are, without the packed
-product's speed.
+There vLLM packs the weights of linear layers when it loads them, and empties the tensors that they came from. Whether
+an exchange packs anew depends on the processor and on the way: `reload_weights` has been seen right, and has been seen
+to report success and compute something else. Here the layers are left as they are, without the packed product's speed.
 """
 
 from pathlib import Path

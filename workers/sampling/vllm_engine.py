@@ -1,5 +1,6 @@
 """Sampling with vLLM in this process."""
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import Any, ClassVar, Final
@@ -9,6 +10,7 @@ from workers.sampling.engine import Engine, Model, Request, Sample, SamplingFail
 from workers.sampling.models import not_loaded
 from workers.sampling.prompts import Prompts
 
+MOST_CACHE: Final = 4 * 2**30  # bytes
 IN_FLIGHT: Final = 2048  # more than vLLM runs at once, so that it never waits for us
 
 
@@ -37,7 +39,7 @@ class VllmEngine(Engine):
                 trust_remote_code=False,
                 disable_log_stats=True,
                 seed=0,
-                **options.model_dump(exclude_none=True),
+                **_on_this_machine(options) | options.model_dump(exclude_none=True),
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise not_loaded(model, "vLLM", error) from error
@@ -85,6 +87,21 @@ class VllmEngine(Engine):
     def close(self) -> None:
         """End vLLM's engine, and with it its processes."""
         self._llm.llm_engine.engine_core.shutdown()
+
+
+def _on_this_machine(options: VllmOptions) -> dict[str, Any]:
+    """What vLLM must be told where it computes on a processor."""
+    import psutil  # type: ignore[import-untyped]
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {}
+    # A prompt in parts takes back what was drawn after a part, which vLLM cannot do to the generator of a seed there.
+    told: dict[str, Any] = {"enable_chunked_prefill": False}
+    if options.gpu_memory_utilization is None and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        # vLLM's own default is nearly all memory there is, and it refuses to start where some of it is in use.
+        told["kv_cache_memory_bytes"] = min(MOST_CACHE, psutil.virtual_memory().available // 4)
+    return told
 
 
 def sample_of(output: Any, request: Request) -> Sample:

@@ -62,6 +62,7 @@ class VllmOptions(Options):
     quantization: str | None = Field(default=None, pattern=r"^[a-z0-9_-]{1,50}$")
     kv_cache_dtype: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,50}$")
     gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    kv_cache_memory_bytes: int | None = Field(default=None, ge=2**20)
     cpu_offload_gb: float | None = Field(default=None, ge=0)
     max_model_len: int | None = Field(default=None, ge=1)
     max_num_seqs: int | None = Field(default=None, ge=1)
