@@ -16,9 +16,12 @@ CONTEXT = 64
 TEMPLATE = "{% for message in messages %}={{ message['content'] }}+{% endfor %}"
 
 
-def save_tiny_model(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
+def save_tiny_model(
+    folder: Path, *, chat: bool = True, seed: int = 0, characters: str = CHARACTERS, context: int = CONTEXT
+) -> Path:
     """The folder, with a model of characters whose next token is far from certain."""
-    vocabulary = {"<eos>": EOS, **{character: i + 1 for i, character in enumerate(CHARACTERS)}}
+    # transformers reads a tokenizer of Qwen2's by bytes, whatever the file says, and there a space is written Ġ.
+    vocabulary = {"<eos>": EOS, **{character: i + 1 for i, character in enumerate(characters.replace(" ", "Ġ"))}}
     words = Tokenizer(WordLevel(vocabulary, unk_token="="))
     words.pre_tokenizer = Split("", "isolated")
     words.decoder = Fuse()  # characters, without spaces between them
@@ -33,7 +36,7 @@ def save_tiny_model(folder: Path, *, chat: bool = True, seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=1,
         num_key_value_heads=1,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         initializer_range=0.3,
         tie_word_embeddings=False,
         eos_token_id=EOS,
@@ -53,6 +56,6 @@ def logprob_of(folder: Path, prompt: list[int], completion: list[int]) -> float:
     return sum(float(logits[at].log_softmax(-1)[token]) for at, token in zip(steps, completion, strict=True))
 
 
-def ids(text: str) -> list[int]:
+def ids(text: str, characters: str = CHARACTERS) -> list[int]:
     """The tokens of a text of the model's characters."""
-    return [CHARACTERS.index(character) + 1 for character in text]
+    return [characters.index(character) + 1 for character in text]
