@@ -48,7 +48,9 @@ def service(
 
 
 def worker_of(running: Service) -> int | None:
-    return next((pid for pid in children(running.process.pid) if "# a worker" in command_line(pid)), None)
+    """Its pid; a child that the launcher has forked for something else still has the launcher's command line."""
+    commands = {pid: command_line(pid) for pid in children(running.process.pid)}
+    return next((pid for pid, said in commands.items() if "# a worker" in said and "serve_embedded" not in said), None)
 
 
 def state(folder: Path) -> dict[str, Any]:

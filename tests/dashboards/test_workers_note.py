@@ -41,7 +41,7 @@ def looks_again(page: Page) -> bool:
         ),
         (
             WorkersNote(1, ("import",), kept=True, not_installed=(("vLLM", "error: no network"),)),
-            "Not installed, so the worker goes without: vLLM: error: no network The next make run tries again.",
+            "Not installed, so the worker goes without: vLLM ( error: no network ). The next make run tries again.",
             False,
         ),
     ],
