@@ -54,16 +54,23 @@ def make_engine(url: str) -> Engine:
         pool_timeout=_LONGEST_WAIT,
         json_serializer=_to_json,
         json_deserializer=orjson.loads,
-        connect_args={"connect_timeout": 10, "application_name": "pkpo"},
+        # In another one, of the database or of PGCLIENTENCODING, not even the answers to the driver are understood.
+        connect_args={"connect_timeout": 10, "application_name": "pkpo", "client_encoding": "utf8"},
     )
 
 
 def check_database(engine: Engine) -> None:
-    """Raise UnsuitableDatabase where Postgres is too old or would acknowledge what it may lose."""
+    """Raise UnsuitableDatabase where Postgres is too old, cannot hold every text, or acknowledges what it may lose."""
     with engine.connect() as connection:
         version = connection.scalar(text("SELECT current_setting('server_version_num')::int")) or 0
         if version // 10000 < OLDEST_POSTGRES:
             raise UnsuitableDatabase(f"Postgres {version // 10000} is too old; pkpo needs {OLDEST_POSTGRES} or newer")
+        encoding = connection.scalar(text("SELECT current_setting('server_encoding')"))
+        if encoding != "UTF8":
+            raise UnsuitableDatabase(
+                f"the database {engine.url.database} has the encoding {encoding}, which cannot hold every text: pkpo "
+                "needs UTF8; CREATE DATABASE pkpo TEMPLATE template0 ENCODING 'UTF8' makes one"
+            )
         for setting in ("fsync", "synchronous_commit"):
             if connection.scalar(text("SELECT current_setting(:name)"), {"name": setting}) == "off":
                 raise UnsuitableDatabase(f"Postgres runs with {setting} = off, so what is acknowledged could be lost")

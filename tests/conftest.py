@@ -65,11 +65,14 @@ def database_url(postgres_url: URL, migrated_template: str) -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(postgres_url: URL, template: str = "template1") -> Iterator[str]:
+def fresh_database(postgres_url: URL, template: str = "template1", encoding: str | None = None) -> Iterator[str]:
     """The URL (postgresql+psycopg://…) of a new database, which is dropped at the end, connections or not."""
     name = f"pkpo_test_{secrets.token_hex(8)}"
     names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
-    run(postgres_url, sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
+    statement = sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names)
+    if encoding is not None:
+        statement += sql.SQL(" ENCODING {} LOCALE_PROVIDER libc LOCALE 'C'").format(sql.Literal(encoding))
+    run(postgres_url, statement)
     try:
         yield postgres_url.set(database=name).render_as_string(hide_password=False)
     finally:

@@ -9,12 +9,13 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db import UnsuitableDatabase, alembic_config, make_engine, migrate, schema_is_current
 from app.models import Base, Project
+from tests.conftest import fresh_database
 
 OTHERS = "^(alembic_version|procrastinate_.*)$"  # tables that the models do not describe
 CONSTRAINTS = text(
@@ -106,3 +107,21 @@ def test_texts_are_stored_without_slow_compression(database_url: str) -> None:
 def test_another_database_than_postgres_is_refused() -> None:
     with pytest.raises(UnsuitableDatabase, match="sqlite"):
         make_engine("sqlite:///pkpo.db")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_remedy(postgres_url: URL, encoding: str) -> None:
+    with fresh_database(postgres_url, template="template0", encoding=encoding) as url:
+        with pytest.raises(UnsuitableDatabase, match=f"has the encoding {encoding}.*ENCODING 'UTF8'"):
+            migrate(url)
+        with connected(url) as connection:
+            assert described(connection) == []
+
+
+def test_the_encoding_of_the_environment_is_not_that_of_the_service(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    migrate(empty_database_url)
+    with connected(empty_database_url) as connection:
+        assert connection.scalar(text("SELECT 'naïve: 素数'")) == "naïve: 素数"
