@@ -45,6 +45,6 @@ def check_parity(record: StepRecord) -> None:
     found = record.metrics.get(DIFFERENCE, 0.0)
     if not found <= MOST_DIFFERENT:  # nan too
         raise OtherWeights(
-            f"Step {record.step}: the log-probabilities of vLLM differ from the model's by {found:.3g} nats a token, and "
-            f"at most {MOST_DIFFERENT:g} is numerical: its completions are not of the weights that are trained."
+            f"Step {record.step}: the log-probabilities of vLLM differ from the model's by {found:.3g} nats a token, "
+            f"and at most {MOST_DIFFERENT:g} is numerical: its completions are not of the weights that are trained."
         )
