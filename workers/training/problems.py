@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from datasets import Dataset
 
-from pkpo.problems import Problem, parts_of, procedural
+from app.problem_sets.held_out import split as held_out_split
+from pkpo.problems import Problem, procedural
 
-SPLIT_SEED: Final = 0  # the same for all trainings: those of a set have the same problems held out
 FRESH_SEED: Final = 1_000_003  # of problems made to be taught, and of no set
 
 
@@ -31,11 +31,8 @@ def split(problems: Sequence[Problem], held_out: float) -> Problems:
     Raises:
       UnsuitableProblems: one of the parts would be empty.
     """
-    by_prompt: dict[str, Problem] = {}
-    for each in sorted(problems, key=lambda each: each.name):
-        by_prompt.setdefault(each.prompt, each)
     try:
-        out, training = parts_of(list(by_prompt.values()), held_out, SPLIT_SEED)
+        training, out = held_out_split(problems, held_out)
     except ValueError as error:
         raise UnsuitableProblems(f"{error}.") from error
     return Problems(training, out)
