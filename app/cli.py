@@ -1,4 +1,4 @@
-"""The server's commands of `pkpo`: serve, migrate, keys, import, problems. Found by pkpo.cli where it can be run.
+"""The server's commands of `pkpo`, as serve, keys, jobs. Found by pkpo.cli where they can be run.
 
 Importing this costs nothing: each command imports what it needs when it runs.
 """
@@ -32,6 +32,8 @@ environment:
   PKPO_DATA_DIR      where the embedded Postgres keeps everything (.pkpo in the checkout)
   PKPO_DATABASE_URL  postgresql://user:password@host:port/database, Postgres 15 or newer
   PKPO_ALLOWED_HOSTS JSON list of DNS names under which the service is reached
+  PKPO_UPLOAD_DAYS   days for which an uploaded file is kept that no job uses (7)
+  PKPO_JOB_LOG_DAYS  days for which the log of an ended job is kept (30)
   PKPO_WORKER        off: no worker is kept here, although --worker, which `make run` gives, asks for one
 """
 MIGRATE = "Bring the schema of the database to this version's. `pkpo serve` does it by itself."
@@ -66,6 +68,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     add_jobs(commands)
     add_problems(commands)
+
+    from app.exports.command import add_train
+
+    add_train(commands)
 
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:

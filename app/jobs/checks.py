@@ -1,7 +1,7 @@
 """What can be known at submission to be wrong with a job."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from sqlalchemy import func, select
@@ -24,6 +24,11 @@ from app.jobs.training_checks import check_problems
 from app.jobs.uploads import find_upload
 from app.models import Problem
 from pkpo.readers import READERS
+
+VERL_IS_EXPORTED: Final = (
+    "Workers train with TRL. With verl a cluster of your own does: `pkpo train export-verl SPEC.json --out FOLDER` "
+    "writes a folder that launches this spec there."
+)
 
 
 def check(session: Session, project_id: int, settings: Settings, spec: BaseModel) -> None:
@@ -49,6 +54,8 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
             _check_engine(settings, spec)
             _check_problems(session, project_id, spec)
         case TrainingSpec():
+            if spec.engine == "verl":
+                raise InvalidRequest(VERL_IS_EXPORTED, [("/spec/engine", "not by the workers of this service")])
             _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier_options")
             if isinstance(spec.model, str):
                 check_model(settings, spec.model)

@@ -157,7 +157,10 @@ class TrainingSpec(BaseModel):
     entropy: Annotated[float, Field(ge=0, le=100, description="Weight of the mean entropy of a token")] = 0.0
     lora: Lora | None = None
     optimizer: Optimizer = Optimizer()
-    engine: Literal["trl"] = "trl"
+    engine: Annotated[
+        Literal["trl", "verl"],
+        Field(description="Jobs train with TRL; for verl see `pkpo train export-verl`"),
+    ] = "trl"
     generation: Generation = Generation()
 
     @field_validator("verifier")
