@@ -30,6 +30,10 @@ class Settings(BaseSettings):
         default=[],
         description="JSON list of the base_url that sampling jobs may name where others than this machine can submit",
     )
+    upload_days: int = Field(
+        default=7, ge=1, le=36_500, description="Days for which an uploaded file is kept that no job uses"
+    )
+    job_log_days: int = Field(default=30, ge=1, le=36_500, description="Days for which an ended job's log is kept")
     host: str = Field(default="127.0.0.1", description="Address to listen on; other than loopback needs an API key")
     port: int = Field(default=8000, ge=1, le=65535)
     allowed_hosts: list[str] = Field(

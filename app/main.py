@@ -3,12 +3,11 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 from starlette.types import ASGIApp
 
@@ -18,7 +17,8 @@ from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
 from app.db import check_database, make_engine, session_slots
 from app.estimates.routes import router as estimates
-from app.idempotency import Gates, sweep
+from app.housekeeping import keep_house
+from app.idempotency import Gates
 from app.ingest.routes import router as ingest
 from app.jobs.routes import router as jobs
 from app.middleware import BodyBound, HeadAsGet, HostCheck, SafeHeaders
@@ -69,10 +69,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # What is here now stays: the collector need not walk it again for every large body (ingest: + 50 % rows/s).
         gc.collect()
         gc.freeze()
-        sweeping = asyncio.create_task(_sweep_hourly(app))
+        housekeeping = asyncio.create_task(keep_house(app))
         yield
-        sweeping.cancel()
-        await asyncio.wait([sweeping])
+        housekeeping.cancel()
+        await asyncio.wait([housekeeping])
         engine.dispose()
 
     app = Service(
@@ -97,18 +97,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyBound)
     app.add_middleware(HostCheck, known_names=frozenset({"localhost", settings.host, *settings.allowed_hosts}))
     return app
-
-
-async def _sweep_hourly(app: FastAPI) -> None:
-    while True:
-        with suppress(SQLAlchemyError):  # a database that is away is swept when it is back
-            await run_in_threadpool(_sweep, app)
-        await asyncio.sleep(3600)
-
-
-def _sweep(app: FastAPI) -> None:
-    with app.state.sessions.begin() as session:
-        sweep(session)
 
 
 def _check(app: FastAPI) -> None:

@@ -58,8 +58,9 @@ class FileUnstorable(AppError):
 
 
 def unknown_upload() -> InvalidRequest:
-    """An import of a file that nobody has uploaded."""
-    return InvalidRequest("POST /v1/uploads stores a file and answers its id.", [("/spec/upload", "no such upload")])
+    """An import of a file that nobody has uploaded, or that was removed."""
+    detail = "No file of this id is kept, or not any more: POST /v1/uploads stores one and answers its id."
+    return InvalidRequest(detail, [("/spec/upload", "no such upload")])
 
 
 def unknown_evaluation() -> InvalidRequest:
