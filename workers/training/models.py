@@ -44,7 +44,8 @@ def _name_pad(name: str, model: Any, tokenizer: Any, pad_token: str | None) -> N
         if pad_token == tokenizer.eos_token:
             raise ModelRefused(f"{name} ends its completions with {pad_token!r}: another token must be its pad token")
         tokenizer.pad_token = pad_token
-    if tokenizer.pad_token is None:
+    # Some classes of tokenizers name one by default that the model has no weights for.
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= model.get_input_embeddings().num_embeddings:
         raise ModelRefused(
             f"The tokenizer of {name} has no pad token, which fills up the shorter completions of a batch: name one of "
             "its tokens, that texts do not have, as pad_token in the spec"

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
-from transformers import AddedToken, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AddedToken, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from app.jobs.specs.training import TinyModel
 
@@ -50,8 +50,8 @@ def tiny_tokenizer(prompts: Sequence[str], answers: Iterable[str]) -> Any:
 
 
 def tiny_model(shape: TinyModel, tokenizer: Any) -> Any:
-    """The model, with weights drawn by its seed."""
-    config = Qwen2Config(
+    """The model, with weights drawn by its seed. A Llama: for a Qwen2 AutoTokenizer has a class with its own rules."""
+    config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
         intermediate_size=4 * shape.hidden,
@@ -66,4 +66,4 @@ def tiny_model(shape: TinyModel, tokenizer: Any) -> Any:
     )
     with torch.random.fork_rng():
         torch.manual_seed(shape.seed)
-        return Qwen2ForCausalLM(config)
+        return LlamaForCausalLM(config)

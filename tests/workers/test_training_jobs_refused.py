@@ -1,0 +1,64 @@
+"""Training jobs that could only fail are refused when they are submitted."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.workers.training_jobs import spec, sums
+
+
+@pytest.fixture
+def problem_set(client: httpx.Client) -> str:
+    return sums(client, "sums")
+
+
+def refused(client: httpx.Client, told: dict[str, Any]) -> tuple[str, list[str]]:
+    """What the refusal says, and where."""
+    answer = client.post("/v1/jobs", json={"kind": "training", "spec": told})
+    assert answer.status_code == 422, answer.text
+    found = answer.json()
+    said = [found["detail"], *(each["code"] for each in found.get("errors", []))]
+    return " ".join(said), [each["pointer"] for each in found.get("errors", [])]
+
+
+def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Client, problem_set: str) -> None:
+    sums(client, "overlapping", 5, 8)
+    client.put("/v1/problem-sets/silent@1", json={}).raise_for_status()
+    client.post("/v1/problem-sets/silent@1/problems", json={"problems": [{"problem": "p", "answer": "1"}]})
+    client.put("/v1/problem-sets/renamed@1", json={}).raise_for_status()
+    renamed = [{"problem": "one and one", "prompt": "1+1=", "answer": "2"}]
+    client.post("/v1/problem-sets/renamed@1/problems", json={"problems": renamed}).raise_for_status()
+    client.put("/v1/problem-sets/empty@1", json={}).raise_for_status()
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"k": 5}, "needs groups of at least 5 completions; got 4", "/spec"),
+        ({"problem_set": "nothing"}, "no problem set of this name", "/spec/problem_set"),
+        ({"held_out": "nothing"}, "no problem set of this name", "/spec/held_out"),
+        ({"problem_set": "empty"}, "has no problems", "/spec/problem_set"),
+        ({"problem_set": "silent"}, "1 of the 1 problems have no prompt", "/spec/problem_set"),
+        ({"held_out": problem_set}, "36 are trained on by their name and 36 by their prompt", "/spec/held_out"),
+        ({"held_out": "overlapping"}, "1 are trained on by their name and 1 by their prompt", "/spec/held_out"),
+        ({"held_out": "renamed"}, "0 are trained on by their name and 1 by their prompt", "/spec/held_out"),
+        ({"held_out": 0.01}, "held_out = 0.01 of 36 problems is less than one", "/spec/held_out"),
+        ({"problems_per_step": 28}, "there are 27 to train on", "/spec/problems_per_step"),
+        ({"verifier_options": {"loud": True}}, "does not take these options", "/spec/verifier_options"),
+        ({"model": "/etc"}, "not in a folder that models may be in", "/spec/model"),
+        ({"model": "no/../name"}, "neither a hub name", "/spec/model"),
+        ({"model": {"init": "huge"}}, "tiny", "/spec/model"),
+    ]
+    for more, sentence, pointer in cases:
+        said, pointers = refused(client, spec("refused", problem_set) | more)
+        assert sentence in said, (more, said)
+        assert any(each.startswith(pointer) for each in pointers), (more, pointers)
+    assert client.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_one_that_is_taken_waits_for_a_worker_that_can_train_and_verify(client: httpx.Client, problem_set: str) -> None:
+    told = spec("taken", problem_set, verifier="reasoning-gym")
+    job = client.post("/v1/jobs", json={"kind": "training", "spec": told}).raise_for_status().json()
+    assert (job["state"], job["queue"], job["capability"], job["workers"]) == (
+        "queued",
+        "gpu",
+        "train:reasoning-gym",
+        0,
+    )
