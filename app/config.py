@@ -58,6 +58,7 @@ class Settings(BaseSettings):
         """The folders under which models may lie, without a link in the way."""
         return [*(Path(each).resolve() for each in self.model_roots.split(":") if each), self.checkpoints]
 
+    demo: bool = Field(default=False, description="Whether a service without the demo begins it at its start")
     worker: bool = Field(default=True, description="Whether `pkpo serve --worker` keeps a worker; off leaves it away")
 
     @cached_property

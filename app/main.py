@@ -16,6 +16,8 @@ from app import errors, health
 from app.auth.service import KeyRing, refuse_open_service
 from app.config import Settings
 from app.db import check_database, make_engine, session_slots
+from app.demo.routes import router as demo
+from app.demo.tending import Tending
 from app.estimates.routes import router as estimates
 from app.housekeeping import keep_house
 from app.idempotency import Gates
@@ -69,10 +71,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # What is here now stays: the collector need not walk it again for every large body (ingest: + 50 % rows/s).
         gc.collect()
         gc.freeze()
-        housekeeping = asyncio.create_task(keep_house(app))
+        background = [asyncio.create_task(each(app)) for each in (keep_house, app.state.demo.go_on)]
         yield
-        housekeeping.cancel()
-        await asyncio.wait([housekeeping])
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
         engine.dispose()
 
     app = Service(
@@ -90,8 +93,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.session_slots = session_slots()
     app.state.keys = KeyRing(open_to_all=settings.listens_on_loopback)
     app.state.gates = Gates()
+    app.state.demo = Tending()
     errors.install(app, page_of_problem)
-    for router in (transforms, problem_sets, ingest, training, runs, estimates, jobs, health.router, pages):
+    for router in (transforms, problem_sets, ingest, training, runs, estimates, jobs, demo, health.router, pages):
         app.include_router(router)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBound)

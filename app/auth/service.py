@@ -104,7 +104,7 @@ def create_key(session: Session, name: str, scopes: list[Scope], expires_at: dat
     """The new key's token. It is nowhere kept: whoever loses it makes another one."""
     if not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
         raise KeyNameUnreadable(len(name))
-    project_id = _default_project(session)
+    project_id = default_project(session)
     if session.scalar(select(ApiKey.id).where(ApiKey.project_id == project_id, ApiKey.name == name)):
         raise KeyNameTaken(name)
     token = f"pkpo_{secrets.token_urlsafe(32)}"
@@ -159,12 +159,13 @@ class KeyRing:
 
     def _holder(self, session: Session, token: str | None) -> Caller | None:
         if self.open_to_all and not any_unrevoked_key(session):
-            return Caller(_default_project(session), None, frozenset(SCOPES))
+            return Caller(default_project(session), None, frozenset(SCOPES))
         key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(token), _active()))
         return None if key is None else Caller(key.project_id, key.id, frozenset(key.scopes))
 
 
-def _default_project(session: Session) -> int:
+def default_project(session: Session) -> int:
+    """The id of the project of whoever names none."""
     return session.scalars(select(Project.id).where(Project.name == DEFAULT_PROJECT)).one()
 
 

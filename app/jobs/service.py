@@ -21,7 +21,7 @@ from app.errors import NotFound
 from app.jobs.checks import check
 from app.jobs.errors import JobOver
 from app.jobs.queue import defer
-from app.jobs.specs import NewJob, offer
+from app.jobs.specs import NewJob, Queue, offer
 from app.models import Job, JobEvent, Worker
 
 MOST_ATTEMPTS: Final = 5
@@ -70,8 +70,10 @@ class Claimed:
     spec: dict[str, Any]
 
 
-def submit(session: Session, caller: Caller, settings: Settings, wanted: NewJob[Any]) -> Job:
-    """The new job, queued when this transaction commits."""
+def submit(
+    session: Session, caller: Caller, settings: Settings, wanted: NewJob[Any], queue: Queue | None = None
+) -> Job:
+    """The new job, queued when this transaction commits: in the queue of its kind unless another is named."""
     offered = offer(wanted.kind)
     spec: BaseModel = wanted.spec
     capability = offered.capability(spec)
@@ -81,7 +83,7 @@ def submit(session: Session, caller: Caller, settings: Settings, wanted: NewJob[
         api_key_id=caller.api_key_id,
         kind=wanted.kind,
         spec=spec.model_dump(mode="json", exclude_none=True),
-        queue=offered.queue,
+        queue=queue or offered.queue,
         capability=capability,
         priority=wanted.priority,
         state="queued",
