@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         return [*(Path(each).resolve() for each in self.model_roots.split(":") if each), self.checkpoints]
 
     demo: bool = Field(default=False, description="Whether a service without the demo begins it at its start")
+    judged_every: float = Field(
+        default=30.0, gt=0, le=86_400, description="Seconds of sampling after which verifiers are given work anew"
+    )
     worker: bool = Field(default=True, description="Whether `pkpo serve --worker` keeps a worker; off leaves it away")
 
     @cached_property

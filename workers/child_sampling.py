@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from app.ingest.canonical import canonical_json
 from app.ingest.columns import CompletionColumns
 from app.ingest.evaluations import (
@@ -23,13 +21,13 @@ from app.ingest.schemas import NewEvaluation
 from app.ingest.service import Kept, record_absent_completions
 from app.ingest.undrawn import Undrawn, undrawn
 from app.jobs import service
-from app.jobs.specs import NewJob, SamplingSpec, VerificationSpec
+from app.jobs.specs import SamplingSpec
+from app.models import Job
 from workers.child_work import JobFailed, Work
 from workers.child_writer import Writer
 from workers.sampling import Engine, Request, Sample, SamplingFailed, SamplingRefused, completion_seed, sampling_engine
 from workers.sampling.models import Files, fingerprint
 
-JUDGED_EVERY: Final = 30.0  # seconds of sampling after which verifiers are given work anew
 TOLD_EVERY: Final = 10.0  # seconds between two lines of the log
 LARGEST: Final = 2**31 - 1
 LONGEST_REASON: Final = 200
@@ -48,8 +46,9 @@ def run(work: Work) -> None:
             _draw(drawing)
     except (SamplingRefused, SamplingFailed) as error:
         raise JobFailed(f"{str(error).removesuffix('.')}.") from error
-    with work.fenced() as session:
-        drawing.have_judged(session)
+    if not lacking:
+        with work.fenced():  # which notes how far it is
+            pass
     work.say(drawing.summary())
 
 
@@ -82,24 +81,15 @@ class Drawing:
         with self.work.fenced(done=len(samples)) as session:
             evaluation = find_evaluation(session, self.work.project_id, self.evaluation_id, for_writing=True)
             kept = record_absent_completions(session, evaluation, _columns(samples), author)
-            if time.monotonic() - self._judged > JUDGED_EVERY:
-                self.have_judged(session)
+            if time.monotonic() - self._judged > self.work.settings.judged_every:
+                service.have_judged(session, session.get_one(Job, self.work.attempt.job_id), self.evaluation_id)
+                self._judged = time.monotonic()
         self.kept = Kept(*map(sum, zip(self.kept, kept, strict=True)))
         self.tokens += sum(each.completion_tokens or 0 for each in samples)
         if time.monotonic() - self._told > TOLD_EVERY:
             self._told = time.monotonic()
             progress = self.work.progress
             self.work.say(f"{progress.done} of {progress.total} completions, {self._speed()}")
-
-    def have_judged(self, session: Session) -> None:
-        """Queue a job for each verifier that has none waiting; one that runs may have read past the latest rows."""
-        for verifier in self.spec.verifiers:
-            told = {"evaluation": str(self.evaluation_id), "verifier": verifier}
-            if not service.waits(session, self.work.project_id, "verification", told):
-                spec = VerificationSpec(evaluation=self.evaluation_id, verifier=verifier)
-                job = NewJob[VerificationSpec](kind="verification", spec=spec)
-                service.submit_from(session, self.work.attempt, self.work.settings, job)
-        self._judged = time.monotonic()
 
     def _speed(self) -> str:
         seconds = time.monotonic() - self.began

@@ -1,6 +1,7 @@
 """Evaluations, known by what they evaluate: asking twice for the same one finds the first."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -36,7 +37,7 @@ def create_evaluation(session: Session, project_id: int, wanted: NewEvaluation) 
     key = {
         "checkpoint_id": _id_of(session, Checkpoint, run_id=run_id, step=wanted.step),
         "problem_set_id": problem_set_id(session, project_id, wanted.problem_set),
-        "sampling_sha256": hashlib.sha256(canonical_json(wanted.sampling).encode()).digest(),
+        "sampling_sha256": _digest(wanted.sampling),
     }
     row = {**key, "project_id": project_id, **wanted.model_dump(include={"sampling", "model", "n", "iid"})}
     made = session.scalar(insert(Evaluation).values(row).on_conflict_do_nothing().returning(Evaluation.uuid))
@@ -81,6 +82,31 @@ def find_evaluation(session: Session, project_id: int, evaluation_id: UUID, *, f
     if evaluation is None:
         raise NotFound("This project has no evaluation of this id.")
     return evaluation
+
+
+def sampled_evaluations(
+    session: Session, project_id: int, run: str, step: int, problem_set: str, sampling: dict[str, object]
+) -> Sequence[UUID]:
+    """The evaluation of this identity, if there is one, which nobody can delete before this transaction ends.
+
+    More than one where a bare name of a set was its only version's, and is no longer.
+    """
+    name, _, version = problem_set.partition("@")
+    wanted = (
+        select(Evaluation.uuid)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(Run, Run.id == Checkpoint.run_id)
+        .join(ProblemSet, ProblemSet.id == Evaluation.problem_set_id)
+        .where(Run.project_id == project_id, Run.name == run, Checkpoint.step == step, ProblemSet.name == name)
+        .where(Evaluation.sampling_sha256 == _digest(sampling))
+    )
+    if version:
+        wanted = wanted.where(ProblemSet.version == version)
+    return session.scalars(wanted.with_for_update(read=True, key_share=True, of=Evaluation)).all()
+
+
+def _digest(sampling: Mapping[str, object]) -> bytes:
+    return hashlib.sha256(canonical_json(sampling).encode()).digest()
 
 
 def read_evaluation(session: Session, project_id: int, evaluation_id: UUID) -> EvaluationResponse:

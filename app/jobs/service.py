@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.auth.service import Caller
 from app.config import Settings
 from app.errors import NotFound
+from app.ingest.evaluations import sampled_evaluations
 from app.jobs.checks import check
 from app.jobs.errors import JobOver
 from app.jobs.queue import defer
-from app.jobs.specs import NewJob, Queue, offer
+from app.jobs.specs import NewJob, Queue, SamplingSpec, VerificationSpec, offer
 from app.models import Job, JobEvent, Worker
 
 MOST_ATTEMPTS: Final = 5
@@ -74,17 +75,21 @@ def submit(
     session: Session, caller: Caller, settings: Settings, wanted: NewJob[Any], queue: Queue | None = None
 ) -> Job:
     """The new job, queued when this transaction commits: in the queue of its kind unless another is named."""
+    offer(wanted.kind).capability(wanted.spec)  # raises where no worker could do it
+    check(session, caller.project_id, settings, wanted.spec)
+    return _queue(session, caller, wanted, queue)
+
+
+def _queue(session: Session, caller: Caller, wanted: NewJob[Any], queue: Queue | None = None) -> Job:
     offered = offer(wanted.kind)
     spec: BaseModel = wanted.spec
-    capability = offered.capability(spec)
-    check(session, caller.project_id, settings, spec)
     job = Job(
         project_id=caller.project_id,
         api_key_id=caller.api_key_id,
         kind=wanted.kind,
         spec=spec.model_dump(mode="json", exclude_none=True),
         queue=queue or offered.queue,
-        capability=capability,
+        capability=offered.capability(spec),
         priority=wanted.priority,
         state="queued",
         attempt=0,
@@ -96,10 +101,17 @@ def submit(
     return job
 
 
-def submit_from(session: Session, attempt: Attempt, settings: Settings, wanted: NewJob[Any]) -> Job:
-    """The new job that a job submits, in a fenced transaction, for whoever submitted that one."""
-    parent = session.get_one(Job, attempt.job_id)
-    return submit(session, Caller(parent.project_id, parent.api_key_id, frozenset()), settings, wanted)
+def have_judged(session: Session, job: Job, evaluation_id: UUID) -> None:
+    """Queue a job for each verifier of a sampling job that has none waiting, for whoever submitted that one.
+
+    One that runs may have read past the latest completions.
+    """
+    for verifier in job.spec.get("verifiers", []):
+        told = {"evaluation": str(evaluation_id), "verifier": verifier}
+        if not _waits(session, job.project_id, "verification", told):
+            spec = VerificationSpec(evaluation=evaluation_id, verifier=verifier)
+            wanted = NewJob[VerificationSpec](kind="verification", spec=spec)
+            _queue(session, Caller(job.project_id, job.api_key_id, frozenset()), wanted)
 
 
 def find_job(session: Session, project_id: int, job_id: UUID, *, for_update: bool = False) -> Job:
@@ -110,13 +122,6 @@ def find_job(session: Session, project_id: int, job_id: UUID, *, for_update: boo
     if job is None:
         raise NotFound("This project has no job of this id.")
     return job
-
-
-def waits(session: Session, project_id: int, kind: str, told: dict[str, Any]) -> bool:
-    """Whether a job of this kind, told this among others, is queued; it will not start before this transaction ends."""
-    queued = select(Job.id).filter_by(project_id=project_id, kind=kind, state="queued")
-    held = queued.where(Job.spec.contains(told)).limit(1).with_for_update(read=True, key_share=True)
-    return session.scalar(held) is not None
 
 
 def cancel(session: Session, project_id: int, job_id: UUID) -> Job:
@@ -284,11 +289,24 @@ def _enqueue(session: Session, job: Job) -> None:
     _tell_state(session, job)
 
 
+def _waits(session: Session, project_id: int, kind: str, told: dict[str, Any]) -> bool:
+    """Whether a job of this kind, told this among others, is queued; it will not start before this transaction ends."""
+    queued = select(Job.id).filter_by(project_id=project_id, kind=kind, state="queued")
+    held = queued.where(Job.spec.contains(told)).limit(1).with_for_update(read=True, key_share=True)
+    return session.scalar(held) is not None
+
+
 def _end(session: Session, job: Job, state: str, reason: str | None = None) -> None:
     job.state, job.finished_at = state, func.now()
     job.leased_until = job.rate = None
     job.error = None if reason is None else {"detail": reason, "log": _last_lines(session, job)}
     _tell_state(session, job)
+    if job.kind == "sampling" and job.done > 0:
+        # However it ended: what was drawn is there, and somebody wants to see what it is worth.
+        spec = SamplingSpec.model_validate(job.spec)
+        of_it = sampled_evaluations(session, job.project_id, spec.run, spec.step, spec.problem_set, spec.identity())
+        for evaluation_id in of_it:
+            have_judged(session, job, evaluation_id)
 
 
 def _last_lines(session: Session, job: Job) -> list[str]:

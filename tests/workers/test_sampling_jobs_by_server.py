@@ -19,16 +19,17 @@ from tests.workers.working import ended, job, jobs_of, send, submit
 
 
 class Gate:
-    """A server's answers: each takes a moment; those beyond `open_for` wait until it is opened."""
+    """A server's answers: each takes some seconds; those beyond `open_for` wait until it is opened."""
 
-    def __init__(self, open_for: int) -> None:
+    def __init__(self, open_for: int, seconds: float = 0.01) -> None:
         self.room = threading.Semaphore(open_for)
+        self.seconds = seconds
         self.whole = threading.Event()
 
     def __call__(self, asked: Asked, before: int) -> Reply | None:
         while not (self.whole.is_set() or self.room.acquire(timeout=0.05)):
             pass
-        time.sleep(0.01)
+        time.sleep(self.seconds)
         return completion(asked)
 
 
@@ -41,7 +42,7 @@ def beside(
     with (
         fresh_database(postgres_url, template=migrated_template) as database_url,
         serving(database_url, data_dir=folder) as url,
-        sampler(database_url, folder) as worker,
+        sampler(database_url, folder, PKPO_JUDGED_EVERY="0.5") as worker,
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         yield client, worker.pid
@@ -84,6 +85,31 @@ def evaluation_of_log(client: httpx.Client, path: str) -> str:
     raise AssertionError("it does not say")
 
 
+def judged(client: httpx.Client, path: str) -> int:
+    """How many completions of an evaluation have a verdict."""
+    return sum(bool(row["verifications"]) for row in completions(client, path))
+
+
+def test_completions_are_judged_while_sampling_goes_on_and_after_it_was_cancelled(
+    beside: tuple[httpx.Client, int],
+) -> None:
+    client, _ = beside
+    gate = Gate(open_for=40, seconds=0.2)
+    with server(gate) as (base_url, _):
+        options = {"base_url": base_url, "concurrency": 4}
+        told = spec(client, "meanwhile", "m", engine="openai", engine_options=options, n=12, verifiers=["exact-match"])
+        path = submit(client, "sampling", told)
+        evaluation = evaluation_of_log(client, path)
+        eventually(lambda: judged(client, evaluation) > 0, 60)
+        eventually(lambda: job(client, path)["progress"]["done"] == 40, 30)
+        assert job(client, path)["state"] == "running"
+        client.post(f"{path}/cancel", json={}).raise_for_status()
+        assert ended(client, path)["state"] == "cancelled"
+        gate.whole.set()
+    eventually(lambda: judged(client, evaluation) == 40, 30)
+    assert len(completions(client, evaluation)) == 40
+
+
 def test_a_limit_draws_the_first_problems_and_leaves_the_others_missing(beside: tuple[httpx.Client, int]) -> None:
     client, _ = beside
     with server(completion) as (base_url, asked):
@@ -123,14 +149,16 @@ def test_a_server_that_refuses_fails_the_job_with_what_it_said(beside: tuple[htt
 
     with server(refuses_the_last) as (base_url, _):
         options = {"base_url": base_url, "concurrency": 1}
-        told = spec(client, "refused", "m", engine="openai", engine_options=options)
+        told = spec(client, "refused", "m", engine="openai", engine_options=options, verifiers=["exact-match"])
         path = submit(client, "sampling", told)
         failed = ended(client, path)
         assert (failed["state"], failed["attempt"]) == ("failed", 1)
         assert "Problem '1+3', completion 0: " in failed["error"]["detail"]
         assert "400 Bad Request: prompt too long." in failed["error"]["detail"]
         assert failed["progress"]["done"] == 14  # what came before stays, and a retry goes on from there
-        assert len(completions(client, evaluation_of_log(client, path))) == 14
+        evaluation = evaluation_of_log(client, path)
+        assert len(completions(client, evaluation)) == 14
+    eventually(lambda: judged(client, evaluation) == 14, 30)
 
 
 def test_texts_that_cannot_be_stored_are_made_so(beside: tuple[httpx.Client, int]) -> None:
