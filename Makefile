@@ -43,11 +43,12 @@ worker: install-service
 system-packages:
 	@requirements/system.sh chromium bubblewrap
 
+# Two files at a time; those with tests marked slow come first. ARGS come last: "-n 0" runs one at a time, in this process.
 test: install-test system-packages
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The adapter for verl, which needs an environment of its own.
-test-verl:
+test-verl: install-service
 	@requirements/install.sh verl
 	@.venv-verl/bin/python -m pytest --config-file=/dev/null --rootdir=. --noconftest -p no:cacheprovider tests/verl $(ARGS)
 

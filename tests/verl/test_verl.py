@@ -20,12 +20,12 @@ import pkpo
 RESPONSES, TOKENS, N = 12, 5, 4
 
 
-def batch() -> DataProto:
+def batch(responses: int = RESPONSES) -> DataProto:
     torch.manual_seed(2)
-    mask = (torch.arange(TOKENS) < torch.randint(1, TOKENS + 1, (RESPONSES, 1))).long()
-    rewards = torch.zeros(RESPONSES, TOKENS)
-    rewards[torch.arange(RESPONSES), mask.sum(dim=1) - 1] = torch.rand(RESPONSES)
-    groups = np.array([f"uid-{response % 3}" for response in range(RESPONSES)], dtype=object)
+    mask = (torch.arange(TOKENS) < torch.randint(1, TOKENS + 1, (responses, 1))).long()
+    rewards = torch.zeros(responses, TOKENS)
+    rewards[torch.arange(responses), mask.sum(dim=1) - 1] = torch.rand(responses)
+    groups = np.array([f"uid-{response % 3}" for response in range(responses)], dtype=object)
     tensors = {"token_level_rewards": rewards, "response_mask": mask}
     return DataProto.from_dict(tensors=tensors, non_tensors={"uid": groups})
 
