@@ -120,6 +120,8 @@ class Containers:
         image = dict(word.split("=", 1) for word in words)
         given = image | {key: interpolated(value) for key, value in service(name).get("environment", {}).items()}
         here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder / "image")}
+        if sys.pycache_prefix:  # what compileall made of the image's sources is there as well
+            here["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
         if name == "postgres":
             here |= {"PGPORT": str(self.port), "PATH": f"{binary('psql').parent}:{os.environ['PATH']}"}
         elif name in ("setup", "worker", "api"):

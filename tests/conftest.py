@@ -5,6 +5,7 @@ Where PKPO_DATABASE_URL is set, databases are made and dropped on its server, an
 
 import os
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +23,16 @@ from app.embedded_postgres import EmbeddedPostgres
 # An example on a busy machine takes longer than Hypothesis allows it; how long a test may take, pytest-timeout says.
 settings.register_profile("no deadline for an example", deadline=None)
 settings.load_profile("no deadline for an example")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep bytecode in a folder of the tests' own where it may not be written beside its sources.
+
+    Each of the hundreds of processes that tests start would compile its libraries anew: half of an import's time.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(config.rootpath / ".pytest_cache" / "bytecode")
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
 
 
 @pytest.fixture(scope="session")

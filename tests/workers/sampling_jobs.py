@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from tests.app.processes import CHECKOUT, children
-from tests.workers.working import bytecode, send
+from tests.workers.working import send
 
 PROGRAM = """
 import logging, sys
@@ -37,7 +37,6 @@ def sampler(
         "PYTHONPATH": str(CHECKOUT),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
-        **bytecode(),
     }
     with open(log or os.devnull, "ab") as out:
         command = [sys.executable, "-c", PROGRAM, database_url, str(idle)]

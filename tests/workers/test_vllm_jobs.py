@@ -28,7 +28,7 @@ from tests.conftest import fresh_database
 from tests.workers.sampling.taught import CHARACTERS, CONTEXT, logprobs_of, save_taught_model
 from tests.workers.sampling.tiny import EOS, ids
 from tests.workers.sampling_jobs import evaluation_of, log_of
-from tests.workers.working import bytecode, ended, submit
+from tests.workers.working import ended, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ON_A_PROCESSOR = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
@@ -71,7 +71,7 @@ def vllm_server(model: Path, log: Path) -> Iterator[str]:
 @contextmanager
 def worker(database_url: str, folder: Path) -> Iterator[None]:
     """A worker as `make run` starts it."""
-    settings = {"PKPO_DATABASE_URL": database_url, "PKPO_DATA_DIR": str(folder), **ON_A_PROCESSOR, **bytecode()}
+    settings = {"PKPO_DATABASE_URL": database_url, "PKPO_DATA_DIR": str(folder), **ON_A_PROCESSOR}
     command = [sys.executable, "-m", "workers", "--queue", "gpu", "--queue", "cpu"]
     with (folder / "worker.log").open("wb") as out:
         process = subprocess.Popen(

@@ -20,7 +20,7 @@ from workers.main import Plan, work
 logging.basicConfig(level=logging.INFO)
 logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 url, lease = sys.argv[1:]
-sys.exit(work(Plan(url, ("gpu",), ("train", "train:reasoning-gym"), lease=float(lease), grace=10.0)))
+sys.exit(work(Plan(url, ("gpu", "cpu"), ("train", "train:reasoning-gym"), lease=float(lease), grace=10.0)))
 """
 
 
@@ -33,7 +33,7 @@ def trainer(
         "PKPO_DATA_DIR": str(data_dir),
         "PYTHONPATH": str(CHECKOUT),
         "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",  # and not `bytecode()`: the libraries' own is there already
+        "HF_HUB_OFFLINE": "1",
     }
     with open(log or os.devnull, "ab") as out:
         command = [sys.executable, "-c", PROGRAM, database_url, str(lease)]

@@ -1,16 +1,12 @@
 """Workers in processes of their own, and jobs to give them."""
 
-import atexit
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +26,6 @@ sys.exit(work(Plan(url, ("cpu",), ("import", "verify"), lease=float(lease), grac
 CHILD = (sys.executable, "-m", "workers.child")
 
 
-@cache
-def bytecode() -> dict[str, str]:
-    """Where processes find each other's bytecode, wherever they must not write it: each would compile all anew."""
-    folder = tempfile.mkdtemp(prefix="pkpo-bytecode-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-
-
 @contextmanager
 def worker(
     database_url: str,
@@ -49,7 +37,7 @@ def worker(
     **environment: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running worker; whatever the test leaves of it, and of its jobs, is killed."""
-    settings = {"PKPO_DATA_DIR": str(data_dir), "PYTHONPATH": str(CHECKOUT), **bytecode()}
+    settings = {"PKPO_DATA_DIR": str(data_dir), "PYTHONPATH": str(CHECKOUT)}
     with open(log or os.devnull, "ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, database_url, str(lease), *child],
