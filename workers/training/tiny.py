@@ -3,6 +3,7 @@
 Its prompts may be long: what many of them have in common, such as instructions, is one token each.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,13 +23,17 @@ PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unknown>"
 COMMON: Final = 0.01  # the share of prompts that a phrase must stand in
 SHORTEST: Final = 4  # characters of a phrase
 CONTEXT: Final = 1024  # tokens
-PHRASE: Final = re.compile(r"\D{4,}")
+PHRASE: Final = re.compile(rf"\D{{{SHORTEST},}}")
 
 
 def phrases(prompts: Sequence[str]) -> list[str]:
-    """What stands between the numbers of many prompts, the longest first."""
-    counts = Counter(chain.from_iterable(set(PHRASE.findall(prompt)) for prompt in prompts))
-    common = (phrase for phrase, count in counts.items() if count >= max(2, COMMON * len(prompts)))
+    """What all prompts end with, and what stands between the numbers of many before that, the longest first."""
+    reversed_end = os.path.commonprefix([prompt[::-1] for prompt in prompts]) if len(set(prompts)) > 1 else ""
+    end = reversed_end[::-1].lstrip("0123456789")  # a number that it begins with may be half of one
+    rest = [prompt.removesuffix(end) for prompt in prompts]
+    counts = Counter(chain.from_iterable(set(PHRASE.findall(prompt)) for prompt in rest))
+    common = {phrase for phrase, count in counts.items() if count >= max(2, COMMON * len(prompts))}
+    common |= {end} if len(end) >= SHORTEST else set()
     return sorted(common, key=lambda phrase: (-len(phrase), phrase))
 
 

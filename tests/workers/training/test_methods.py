@@ -28,6 +28,7 @@ from workers.verifiers import verifier
 
 GROUPS = np.array([[0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]], dtype=float)
 NAMES = ["a", "b", "c", "d"]
+PARTS = ("sampling", "verifying", "learning", "pkpo")
 
 
 @pytest.mark.parametrize("scale", ["mean", "sum"])
@@ -129,3 +130,10 @@ def test_prompts_that_leave_no_room_for_a_completion_are_told_before_the_first_s
         ready = Training(told, 0, problems, Rewards(judge, {}), tmp_path, [base.parent])
         with pytest.raises(ModelRefused, match=r"has 4 tokens: with generation.max_tokens = 62 .* than the 64"):
             train(ready, small.Listening())
+
+
+def test_what_pkpo_takes_of_a_step_of_the_papers_size_is_less_than_a_hundredth(tmp_path: Path) -> None:
+    told = small.spec(model={**small.TINY, "hidden": 64, "layers": 2}, n=16, problems_per_step=16, k=8, steps=7)
+    _, follower = small.trained(tmp_path, told)
+    spent = [{name: each.metrics[f"seconds/{name}"] for name in PARTS} for each in follower.records]
+    assert np.median([each["pkpo"] / sum(each.values()) for each in spent]) < 0.01

@@ -30,7 +30,8 @@ def test_what_prompts_have_in_common_is_one_token_each_also_where_the_model_is_l
     again = AutoTokenizer.from_pretrained(tmp_path)
     tokens = policy.tokenizer.convert_ids_to_tokens(policy.tokenizer(WORDY[7].prompt)["input_ids"])
     assert tokens[:3] == ["Find a way to make ", "7", " of these numbers: "]
-    assert len(tokens) < 16
+    assert tokens[-1] == ".\nUse each once (no '=' sign).\n1. Write nothing else.\n"
+    assert len(tokens) == 3 + len("10, 47") + 1
     for each in WORDY:
         for text in (each.prompt, str(each.answer)):
             ids = again(text)["input_ids"]
