@@ -73,6 +73,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     add_train(commands)
 
+    from app.exports.export_command import add_export
+
+    add_export(commands, _settings, _session)
+
 
 def _add_keys(keys: argparse.ArgumentParser) -> None:
     actions = keys.add_subparsers(required=True, metavar="create | list | revoke")

@@ -19,6 +19,7 @@ from app.db import check_database, make_engine, session_slots
 from app.demo.routes import router as demo
 from app.demo.tending import Tending
 from app.estimates.routes import router as estimates
+from app.exports.routes import router as exports
 from app.housekeeping import keep_house
 from app.idempotency import Gates
 from app.ingest.routes import router as ingest
@@ -95,7 +96,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.gates = Gates()
     app.state.demo = Tending()
     errors.install(app, page_of_problem)
-    for router in (transforms, problem_sets, ingest, training, runs, estimates, jobs, demo, health.router, pages):
+    for router in (
+        transforms,
+        problem_sets,
+        ingest,
+        training,
+        runs,
+        exports,
+        estimates,
+        jobs,
+        demo,
+        health.router,
+        pages,
+    ):
         app.include_router(router)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBound)

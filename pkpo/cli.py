@@ -31,7 +31,7 @@ examples:
   pkpo bias --methods grpo,chen --n 16       what published methods climb instead of what they claim
   pkpo curve --help                          formats, intervals, what is done about missing verdicts
 """
-SERVER_COMMANDS = ("serve", "migrate", "keys", "import", "problems", "jobs", "train")
+SERVER_COMMANDS = ("serve", "migrate", "keys", "import", "problems", "jobs", "train", "export")
 SERVICE_DOCS = "README.md, 'What runs where'"
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 INTERRUPTED = 128 + 2

@@ -41,6 +41,7 @@ CALLS = {
     "PATCH /v1/runs/{run}": "write",
     "DELETE /v1/runs/{run}": "admin",
     "GET /v1/runs/{run}/curves": "read",
+    "GET /v1/runs/{run}/checkpoints/{step}/card": "read",
     "GET /v1/runs/{run}/groups": "read",
     "GET /v1/runs/{run}/metrics": "read",
     "POST /v1/runs/{run}/groups": "write",
@@ -54,9 +55,12 @@ CALLS = {
     "POST /v1/jobs/{job_id}/retry": "jobs",
     "GET /v1/workers": "read",
 }
-# What is no JSON: bytes up, server-sent events down.
+# What is no JSON: bytes up, server-sent events and Markdown down.
 FILES = {"POST /v1/uploads"}
-STREAMS = {"GET /v1/jobs/{job_id}/events": "text/event-stream"}
+STREAMS = {
+    "GET /v1/jobs/{job_id}/events": "text/event-stream",
+    "GET /v1/runs/{run}/checkpoints/{step}/card": "text/markdown",
+}
 
 
 @pytest.fixture(scope="module")

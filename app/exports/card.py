@@ -1,0 +1,165 @@
+"""The model card of a checkpoint: Markdown with the metadata that model hubs read."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import pkpo
+from app.errors import AppError
+from app.estimates.curves import EvaluationCurve
+from app.exports.checkpoint import Written
+from app.exports.facts import Evaluated, Facts, Trained
+from app.jobs.options.models import is_local
+from app.jobs.specs.training import Lora, TinyModel, TrainingSpec
+
+METRICS: Final = {"pass_at_k": "pass@k", "max_at_k": "max_g@k"}
+
+
+def card(facts: Facts, checkpoint: Written | None, name: str | None = None) -> str:
+    """The card.
+
+    Args:
+      checkpoint: where its files can be seen; without it nothing is said of them.
+      name: of the folder that it lies in, for the commands that load it.
+    """
+    parts = [
+        _metadata(facts.trained),
+        f"# {facts.run}, step {facts.step}",
+        _summary(facts),
+        "## Results",
+        *(_result(each) for each in facts.evaluated),
+        *([] if facts.evaluated else ["This checkpoint was not evaluated."]),
+        "## Use",
+        _use(facts.trained, name or "this-folder"),
+        "## Training",
+        *_training(facts.trained),
+        "## Files",
+        _files(checkpoint),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _metadata(trained: Trained | None) -> str:
+    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- pkpo", "- pass-at-k"]
+    if trained is not None and isinstance(trained.spec.model, str) and not is_local(trained.spec.model):
+        lines.append(f"base_model: {json.dumps(trained.spec.model.partition('@')[0])}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _summary(facts: Facts) -> str:
+    trained = facts.trained
+    if trained is None:
+        return "Weights of a run that was trained outside of the service."
+    spec = trained.spec
+    return (
+        f"A language model after {facts.step} of {'the' if spec.steps is None else spec.steps} steps of reinforcement "
+        f"learning for {_objective(spec)} on `{trained.problem_set or spec.problem_set}`, begun from {_base(spec)}, "
+        f"with seed {trained.seed}. {_weights(spec.lora)}"
+    )
+
+
+def _objective(spec: TrainingSpec) -> str:
+    method = f"{'baseline' if spec.baseline else 'transform'} `{spec.method}`"
+    if spec.k is None:
+        return f"its reward ({method})"
+    if isinstance(spec.k, Mapping):
+        which = "by the schedule" if "schedule" in spec.k else "weighted over"
+        return f"pass@k, k {which} `{json.dumps(spec.k)}` ({method})"
+    return f"pass@{spec.k:g} ({method})"
+
+
+def _base(spec: TrainingSpec) -> str:
+    if isinstance(spec.model, TinyModel):
+        return "a tiny model that was made on the spot"
+    return "a model in a local folder" if is_local(spec.model) else f"`{spec.model}`"
+
+
+def _weights(lora: Lora | None) -> str:
+    if lora is None:
+        return "All weights were trained."
+    return (
+        f"An adapter (LoRA, r = {lora.r}, alpha = {lora.alpha:g}) was trained and is merged into the weights here: "
+        "nothing else is to be loaded."
+    )
+
+
+def _result(each: Evaluated) -> str:
+    heading = f"### On `{each.found.problem_set}`"
+    outcome = each.outcome
+    if isinstance(outcome, AppError):
+        return f"{heading}\n\nNo curve: {outcome}"
+    metric = METRICS.get(outcome.query.metric, outcome.query.metric)
+    rows = [[str(point.k), f"{point.value:.6g}", _between(point.low, point.high)] for point in outcome.curve.points]
+    return "\n\n".join(
+        [heading, _terms(each, outcome), _table(["k", metric, f"{outcome.curve.level:g} interval"], rows)]
+    )
+
+
+def _terms(each: Evaluated, drawn: EvaluationCurve) -> str:
+    curve = drawn.curve
+    n = f"n = {curve.n_min}" if curve.n_min == curve.n_max else f"n = {curve.n_min} to {curve.n_max}"
+    unbiased = "unbiased" if drawn.unbiased else "not unbiased: n was not fixed beforehand, or completions depend"
+    return (
+        f"{n} completions of each of {curve.problems} problems, judged by `{drawn.verifier}`, sampled with "
+        f"`{json.dumps(each.found.evaluation.sampling)}`. Means over problems of the estimator {curve.estimator} "
+        f"({unbiased}); intervals by Student's t, problems as a sample."
+    )
+
+
+def _between(low: float, high: float) -> str:
+    return "unknown" if low != low or high != high else f"{low:.6g} to {high:.6g}"  # nan with one problem
+
+
+def _use(trained: Trained | None, name: str) -> str:
+    prompt = "Prompts are texts as they stand, without a chat template."
+    if trained is not None and trained.spec.generation.prompt == "chat":
+        prompt = "Prompts go through the model's chat template."
+    return (
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f"model = AutoModelForCausalLM.from_pretrained({json.dumps(name)})\n"
+        f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(name)})\n```\n\n"
+        f"```sh\nvllm serve ./{name}\n```\n\n{prompt}"
+    )
+
+
+def _training(trained: Trained | None) -> Iterator[str]:
+    if trained is None:
+        yield "Nothing is known of it here: no training job of this service made the run."
+        return
+    spec = trained.spec
+    yield "\n".join(f"* {each}" for each in _data(trained, spec))
+    yield "The spec of the training job, all of it:"
+    told = spec.model_dump(mode="json", exclude_none=True)
+    yield f"```json\n{json.dumps(told, indent=2)}\n```"
+
+
+def _data(trained: Trained, spec: TrainingSpec) -> Iterator[str]:
+    yield f"Problems: `{trained.problem_set or spec.problem_set}`, {trained.problems} of them when this was written."
+    if spec.held_out is None:
+        yield "Held out: none."
+    elif isinstance(spec.held_out, str):
+        yield f"Held out: the set `{spec.held_out}`. No problem of it was trained on."
+    else:
+        yield f"Held out of them, and never trained on: {spec.held_out:g}, the set `{spec.held_out_name}`."
+    yield f"Rewards: the verifier `{spec.verifier}`."
+    yield (
+        f"Objective: {_objective(spec)}, credits scaled by `{spec.credit_scale}`, loss `{spec.loss}`, KL weight "
+        f"{spec.kl:g}, entropy weight {spec.entropy:g}."
+    )
+    yield f"Each step: {spec.problems_per_step} problems, {spec.n} completions of each. Seed: {trained.seed}."
+
+
+def _files(checkpoint: Written | None) -> str:
+    if checkpoint is None:
+        return "The files are not on the machine that wrote this card."
+    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items()) or "not known"
+    rows = [[f"`{name}`", f"`{sha256}`"] for name, sha256 in checkpoint.files.items()]
+    return (
+        f"sha256 of all of them, `sha256  name` a line in this order: `{checkpoint.sha256}`. Trained with {versions}; "
+        f"card written by pkpo {pkpo.__version__}.\n\n{_table(['file', 'sha256'], rows)}"
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
