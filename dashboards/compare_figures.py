@@ -1,6 +1,6 @@
 """Figures of two evaluations: their curves over one another, and the difference at each k."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan, log10
 
 import plotly.graph_objects as go
@@ -14,15 +14,16 @@ MARGIN = 0.04
 NUDGE = 0.012  # of the axis, to either side: bars of a and b at one k stand beside each other
 
 
-def curves_figure(a: PassAtKCurve, b: PassAtKCurve) -> go.Figure:
-    """Both curves over k, their intervals as bars."""
+def curves_figure(curves: Mapping[str, PassAtKCurve]) -> go.Figure:
+    """Curves over k by their names, their intervals as bars."""
     figure = go.Figure(layout=axes_and_ground())
+    a, *_ = curves.values()
     width = log10(a.points[-1].k) - log10(a.points[0].k) or 1.0
-    for place, (name, curve) in enumerate((("a", a), ("b", b))):
-        shift = 10 ** (width * NUDGE * (2 * place - 1))
+    for place, (name, curve) in enumerate(curves.items()):
+        shift = 10 ** (width * NUDGE * (2 * place + 1 - len(curves)))
         figure.add_trace(_curve(name, curve, place, shift))
-    _k_axis(figure, [point.k for point in a.points], min(a.n_min, b.n_min), a.problems)
-    low, high = zip(value_range(a), value_range(b), strict=True)
+    _k_axis(figure, [point.k for point in a.points], min(each.n_min for each in curves.values()), a.problems)
+    low, high = zip(*map(value_range, curves.values()), strict=True)
     figure.update_yaxes(
         range=[min(low), max(high)],
         tickformat=".2f" if is_rate(a.metric) else "",
@@ -61,7 +62,7 @@ def difference_figure(found: Comparison) -> go.Figure:
 
 
 def _curve(name: str, curve: PassAtKCurve, place: int, shift: float) -> go.Scatter:
-    colour = LINES[place]
+    colour = LINES[place % len(LINES)]
     return go.Scatter(
         name=name,
         x=[point.k * shift for point in curve.points],

@@ -126,7 +126,7 @@ def render_compare(page: ComparePage) -> str:
         "compare.html",
         page=page,
         changed=changed,
-        curves=curves_figure(changed.a, changed.b) if changed else None,
+        curves=curves_figure({"a": changed.a, "b": changed.b}) if changed else None,
         differences=difference_figure(changed.found) if changed else None,
         sentence=verdict(changed.found) if changed else None,
         caption=caption(changed.found) if changed else None,
@@ -174,8 +174,8 @@ def difference_interval(point: Difference, metric: str) -> str:
     return f"[{signed(point.low, metric)}, {signed(point.high, metric)}]"
 
 
-def verdict(found: Comparison) -> str:
-    """What the intervals support at each k, in a sentence, and nothing beyond it."""
+def verdict(found: Comparison, b: str = "b") -> str:
+    """What the intervals support at each k of what `b` names, in a sentence, and nothing beyond it."""
     if found.problems_used < 2:
         return "One problem says nothing about the spread between problems: no difference can be told from zero."
     higher = [point for point in found.points if point.low > 0]
@@ -183,7 +183,7 @@ def verdict(found: Comparison) -> str:
     level = [point for point in found.points if point.low <= 0 <= point.high]
     unknown = [point for point in found.points if isnan(point.low) or isnan(point.high)]
     parts = [
-        f"b is {word} at {_listed(points, found.metric)}"
+        f"{b} is {word} at {_listed(points, found.metric)}"
         for word, points in (("higher", higher), ("lower", lower))
         if points
     ]
@@ -194,7 +194,7 @@ def verdict(found: Comparison) -> str:
     if unknown:
         parts.append(f"at {_ks(unknown)} no interval is known")
     text = "; ".join(parts)
-    return f"{text[0].upper() if not parts[0].startswith('b is') else text[0]}{text[1:]}."
+    return f"{text[0].upper() if not parts[0].startswith(f'{b} is') else text[0]}{text[1:]}."
 
 
 def _listed(points: Sequence[Difference], metric: str) -> str:

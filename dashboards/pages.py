@@ -115,6 +115,9 @@ class HomePage:
     running: int = 0
     """Jobs that run now."""
     workers: WorkersNote = NOBODY
+    demo_minutes: int | None = None
+    """About how long the demo takes, where nobody has begun it and there is nothing else yet."""
+    has_demo: bool = False
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,9 @@ def phases_figure(phases: Sequence[Line]) -> go.Figure:
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
 
 
-def trajectory_figure(runs: Sequence[Sequence[CheckpointCurve]], low_k: int, high_k: int) -> go.Figure:
+def trajectory_figure(
+    runs: Sequence[Sequence[CheckpointCurve]], low_k: int, high_k: int, names: Sequence[str] = "AB"
+) -> go.Figure:
     """pass@high over pass@low, a point for each checkpoint with its intervals, arrows from one to the next."""
     figure = go.Figure(layout=axes_and_ground())
     for place, checkpoints in enumerate(runs):
@@ -112,7 +114,7 @@ def trajectory_figure(runs: Sequence[Sequence[CheckpointCurve]], low_k: int, hig
         colour = _colour(place)
         figure.add_trace(
             go.Scatter(
-                name="AB"[place],
+                name=names[place],
                 x=[low.value for _, low, _ in found],
                 y=[high.value for _, _, high in found],
                 mode="markers+text",

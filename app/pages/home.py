@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from app.demo.plan import Demo
+from app.demo.service import demos
 from app.estimates.runs import EvaluationOutcome, runs_with_latest
 from app.estimates.schemas import RunsQuery
 from app.jobs.stored import present_workers
@@ -26,7 +28,18 @@ def home_page(session: Session, project_id: int, query: HomeQuery, server: str, 
         for each in found.items
     )
     note = _workers_note(session, project_id, WorkerState.of_our_launcher(data_dir))
-    return HomePage(server, rows, query.filter, query.cursor, found.next_cursor, workers=note)
+    begun = bool(demos(session, project_id))
+    empty = not (rows or query.filter or query.cursor)
+    return HomePage(
+        server,
+        rows,
+        query.filter,
+        query.cursor,
+        found.next_cursor,
+        workers=note,
+        demo_minutes=Demo().scale.minutes if empty and not begun else None,
+        has_demo=begun,
+    )
 
 
 def _workers_note(session: Session, project_id: int, own: WorkerState | None) -> WorkersNote:

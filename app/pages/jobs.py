@@ -99,7 +99,7 @@ def at_work(session: Session, project_id: int, evaluation: EvaluationResponse) -
     """The jobs that wait or run and write into the evaluation."""
     of_it = story.About(evaluation.run, True, evaluation.step, evaluation.problem_set, evaluation.id)
     found = story.at_work(session, project_id, of_it, evaluation.sampling)
-    return tuple(_at_work(_row(each, About())) for each in stored.described_all(session, found))
+    return tuple(_at_work(job_row(each, About())) for each in stored.described_all(session, found))
 
 
 def _at_work(job: JobRow) -> JobAtWork:
@@ -111,10 +111,11 @@ def _at_work(job: JobRow) -> JobAtWork:
 
 def _rows(session: Session, project_id: int, jobs: Sequence[JobResponse]) -> tuple[JobRow, ...]:
     about = story.about(session, project_id, jobs)
-    return tuple(_row(job, _about(about[job.id], job.spec)) for job in jobs)
+    return tuple(job_row(job, _about(about[job.id], job.spec)) for job in jobs)
 
 
-def _row(job: JobResponse, about: About) -> JobRow:
+def job_row(job: JobResponse, about: About) -> JobRow:
+    """The job as its pages show it."""
     progress, error = job.progress, job.error
     return JobRow(
         id=str(job.id),

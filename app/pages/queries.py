@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.demo.plan import Size
 from app.estimates.schemas import K, Missing
 from app.ingest.schemas import Name
 from app.ingest.verdicts import ProblemName, VersionedName
@@ -39,6 +40,13 @@ class _PageQuery(BaseModel):
     @classmethod
     def _without_empty_fields(cls, given: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in given.items() if value != ""}
+
+
+class DemoPageQuery(_PageQuery):
+    """Which demo; without either, the newest."""
+
+    size: Size | None = None
+    seed: Annotated[Annotated[int, Field(ge=0, lt=2**32)] | None, WholeNumber] = None
 
 
 class HomeQuery(_PageQuery):

@@ -13,6 +13,7 @@ from app.ingest.schemas import Name
 from app.jobs.story import running
 from app.pages.answers import html, html_unless_known, server_address
 from app.pages.compare import compare_page, compare_runs_page
+from app.pages.demo import demo_page
 from app.pages.evaluation import evaluation_page
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
@@ -21,6 +22,7 @@ from app.pages.problem import problem_page
 from app.pages.queries import (
     CompareQuery,
     CurveFileQuery,
+    DemoPageQuery,
     EvaluationQuery,
     HomeQuery,
     JobQuery,
@@ -35,6 +37,7 @@ from app.pages.run import run_page
 from app.pages.transform import transform_file, transform_page
 from dashboards.assets import CACHE_CONTROL, asset
 from dashboards.compare_page import render_compare, render_compare_runs
+from dashboards.demo_page import render_demo
 from dashboards.jobs_page import render_job, render_jobs, render_new_job
 from dashboards.pages import ReferencePage, render_evaluation, render_home, render_reference
 from dashboards.problem_page import render_problem
@@ -141,6 +144,14 @@ def job(
 ) -> Response:
     """A job with its log."""
     return html_unless_known(request, render_job(job_page(session, caller.project_id, job_id, query)))
+
+
+@router.get("/demo")
+def demo(query: Annotated[DemoPageQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
+    """The demo, part by part."""
+    trouble = request.app.state.demo.trouble
+    page = demo_page(session, caller.project_id, query, server_address(request), trouble)
+    return html_unless_known(request, render_demo(page))
 
 
 @router.get("/transform")

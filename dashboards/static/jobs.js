@@ -40,9 +40,10 @@ async function act(button) {
   button.disabled = true;
   say("");
   try {
-    const answer = await send(button.dataset.act, "{}", "application/json", newKey());
+    const answer = await send(button.dataset.act, button.dataset.body ?? "{}", "application/json", newKey());
     if (answer && !answer.ok) say((await answer.json()).detail);
-    if (answer) await look();
+    if (answer?.ok && button.dataset.then) location.assign(button.dataset.then);
+    else if (answer) await look();
   } catch {
     say("The server does not answer; try again.");
   } finally {
