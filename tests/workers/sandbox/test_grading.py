@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from workers.sandbox import Limits, NotOffered, Program, Sandboxes
+from workers.sandbox import check as self_check
 from workers.sandbox.check import check, checked_sandboxes
 from workers.sandbox.slot import _Run
 
@@ -173,6 +175,23 @@ def test_the_self_check_passes_here(sandboxes: Sandboxes) -> None:
     assert len(report.checks) >= 16
     with checked_sandboxes(slots=1) as checked:
         assert checked.grade(RIGHT).passed
+
+
+def test_a_self_check_that_ran_out_of_time_is_made_again_with_more(
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(self_check, "TRIALS", {"right": (RIGHT, "passed")})
+    monkeypatch.setattr(self_check, "QUICK", replace(self_check.QUICK, seconds=0.001))
+    assert check().offered
+    monkeypatch.setattr(self_check, "PATIENT", self_check.QUICK)
+    assert [tried.late for tried in check().checks] == [True]
+
+
+def test_a_trial_that_fails_in_time_is_not_tried_again(sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_check, "TRIALS", {"right": (RIGHT, "passed"), "never": (RIGHT, "failed")})
+    monkeypatch.setattr(self_check, "QUICK", self_check.PATIENT)
+    monkeypatch.setattr(self_check, "PATIENT", None)
+    assert [tried.passed for tried in check().checks] == [True, False]
 
 
 def test_without_bubblewrap_nothing_is_offered_and_nothing_weaker_used(
