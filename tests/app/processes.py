@@ -96,8 +96,8 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def eventually(condition: Callable[[], object], seconds: float = 15) -> None:
-    """Returns when the condition holds; fails when it does not hold in time."""
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Returns when the condition holds; fails when it does not hold in a time that is ample on a busy machine too."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -13,7 +13,7 @@ from app.embedded_postgres.cluster import binary
 from app.embedded_postgres.data_folder import EmbeddedPostgresError
 from tests.app.processes import count, eventually, inhabitants, launcher, mode, path_of, program, started, write
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
 DAEMON, NOBODY = 1, 65534
 # A user like any other, who may read everything so that the interpreter is in reach wherever it is installed.

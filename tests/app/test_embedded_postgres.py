@@ -23,7 +23,7 @@ from tests.app.processes import (
     write,
 )
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def test_data_are_found_again_at_the_next_start(tmp_path: Path) -> None:

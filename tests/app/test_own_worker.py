@@ -16,7 +16,7 @@ from tests.app.processes import CHECKOUT, children, command_line, eventually, fr
 from tests.app.test_page_answers import page
 from tests.app.test_supervisor import SMALL_API, Service
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # As `pkpo serve --worker`, but for what is installed, and for the API and the worker where others are named.
 SERVE = """
 import json, sys
@@ -93,7 +93,7 @@ def test_nothing_that_installs_outlives_the_service(tmp_path: Path, stop_signal:
         running.says("For the worker: vLLM.")
         eventually(lambda: any("sleep 600 ||" in command for command in inhabitants(tmp_path).values()))
         running.process.send_signal(stop_signal)
-        running.process.communicate(timeout=30)
+        running.process.communicate()
     eventually(lambda: not inhabitants(tmp_path))
 
 
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_is_started_again_and_told_to_stop_with_the_serv
         running.says("The worker was killed by SIGKILL; starting it again.")
         eventually(lambda: log.read_text().count("here") == 2)
         running.process.send_signal(signal.SIGINT)
-        output, errors = running.process.communicate(timeout=30)
+        output, errors = running.process.communicate()
         assert (running.process.returncode, errors) == (0, "")
         assert output.endswith(f"Stopped. The data stays in {tmp_path / 'data'}.\n")
     assert farewell.exists()
@@ -143,7 +143,7 @@ def test_the_first_page_says_what_the_service_s_own_worker_takes(tmp_path: Path)
             eventually(lambda: "A worker takes" in page(client, "/").text, seconds=60)
             assert "imports" in page(client, "/").text
             running.process.send_signal(signal.SIGTERM)
-            errors = running.process.communicate(timeout=40)[1]
+            errors = running.process.communicate()[1]
         assert (running.process.returncode, errors) == (0, "")
     assert "has stopped" in (tmp_path / "worker.log").read_text(), "it was drained, not killed"
 
@@ -156,7 +156,7 @@ def test_no_worker_is_kept_where_it_is_turned_off(tmp_path: Path) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             assert "No worker is there, so jobs wait; make worker starts one." in page(client, "/").text
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate()
     assert not (tmp_path / "worker.log").exists()
 
 

@@ -28,7 +28,7 @@ from tests.app.processes import (
     program,
 )
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # With the API command [], the service as it is; with another one, that in place of the API, on an empty database.
 SERVE = """
 import json, sys
@@ -99,7 +99,7 @@ class Service:
     def is_ready(self) -> bool:
         """Whether the API answers and reaches its database."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=30) as answer:
                 return bool(answer.status == 200)
         except (URLError, ConnectionError, TimeoutError):
             return False
@@ -186,7 +186,7 @@ def test_a_signal_to_stop_leaves_no_process(tmp_path: Path, stop_signal: signal.
         assert announcement == f"pkpo is at http://127.0.0.1:{running.port}  (data in {tmp_path}; Ctrl-C stops it)\n"
         api = running.api
         running.process.send_signal(stop_signal)
-        output, errors = running.process.communicate(timeout=30)
+        output, errors = running.process.communicate()
         assert running.process.returncode == 0, errors
         assert output == f"Stopped. The data stays in {tmp_path}.\n"
         assert not lives(api)
@@ -199,7 +199,7 @@ def test_a_stop_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
     with service(tmp_path) as running:
         eventually(lambda: list(tmp_path.glob("postgres.new-*")))
         running.process.send_signal(signal.SIGINT)
-        output, errors = running.process.communicate(timeout=30)
+        output, errors = running.process.communicate()
         assert running.process.returncode == 0, errors
         assert "pkpo is at" not in output
         assert not inhabitants(tmp_path)
@@ -253,7 +253,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with service(tmp_path / "data", port=port) as running:
-            errors = running.process.communicate(timeout=30)[1]
+            errors = running.process.communicate()[1]
     assert errors == (
         f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose others with PKPO_HOST and PKPO_PORT\n"
     )
@@ -264,7 +264,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
 def test_an_api_that_never_answers_is_given_up_with_its_last_words(tmp_path: Path) -> None:
     dying = (sys.executable, "-c", "import sys; sys.exit('no module named plotly')")
     with service(tmp_path, api=dying) as running:
-        errors = running.process.communicate(timeout=30)[1]
+        errors = running.process.communicate()[1]
     assert running.process.returncode == 1
     assert errors.startswith("the API died 5 times before it answered; the last time it exited with status 1;")
     assert errors.count("no module named plotly") == 5
@@ -307,7 +307,7 @@ def test_a_database_of_somebody_elses_is_served_the_same_way_and_nothing_is_kept
         assert running.is_ready()
         api = running.api
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate()
         assert (process.returncode, output) == (0, f"Stopped. The data stays in the database {name} at 127.0.0.1.\n")
         assert not lives(api), errors
     assert not (tmp_path / "data").exists()
