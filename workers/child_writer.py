@@ -4,37 +4,40 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
 EVERY: Final = 1.0  # seconds between two batches, unless one is full before
-MOST: Final = 200  # in a batch
-ROOM: Final = 4000  # before whoever makes more has to wait
-LOOK: Final = 0.2  # seconds
+MOST: Final = 2000  # in a batch
+ROOM: Final = 2 * MOST  # before whoever makes more has to wait
 
 
 class Writer(Generic[T]):
-    """Takes things while it is entered, and has written all of them when it is left, after an error too."""
+    """Takes things while it is entered, and has written all of them when it is left, after an error too.
+
+    The thread sleeps between two batches: each time that it woke, it would take the interpreter from what makes more.
+    """
 
     def __init__(self, write: Callable[[list[T]], None]) -> None:
         """By calls of `write`, all from one thread."""
         self._write = write
-        self._queue: Queue[T] = Queue(ROOM)
-        self._no_more = threading.Event()
+        self._things: list[T] = []
+        self._changed = threading.Condition()
+        self._no_more = self._ended = False
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
 
     def put(self, thing: T) -> None:
         """Have it written; raises what a write has raised."""
         assert self._writing is not None, "it is not entered"
-        while not self._writing.done():
-            with suppress(Full):
-                self._queue.put(thing, timeout=LOOK)
-                return
-        self._writing.result()
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(self._things) < ROOM)
+            self._things.append(thing)
+            if len(self._things) in (1, MOST):
+                self._changed.notify_all()
+        if self._ended:
+            self._writing.result()
 
     def __enter__(self) -> Self:
         self._writing = self._threads.submit(self._run)
@@ -44,24 +47,29 @@ class Writer(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._writing is not None
-        self._no_more.set()
+        with self._changed:
+            self._no_more = True
+            self._changed.notify_all()
         self._threads.shutdown()
         if (failure := self._writing.exception()) is not None and failure is not error:
             raise failure
 
     def _run(self) -> None:
         written = -EVERY
-        while batch := self._batch(written + EVERY):
-            self._write(batch)
-            written = time.monotonic()
+        try:
+            while batch := self._batch(written + EVERY):
+                self._write(batch)
+                written = time.monotonic()
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
 
     def _batch(self, due: float) -> list[T]:
         """The next things, at the time when they are due or where there are many; none at the end."""
-        batch: list[T] = []
-        while len(batch) < MOST and not (batch and time.monotonic() >= due):
-            try:
-                batch.append(self._queue.get(timeout=LOOK))
-            except Empty:
-                if self._no_more.is_set():
-                    break
+        with self._changed:
+            self._changed.wait_for(lambda: self._things or self._no_more)
+            self._changed.wait_for(lambda: self._no_more or len(self._things) >= MOST, due - time.monotonic())
+            batch, self._things = self._things[:MOST], self._things[MOST:]
+            self._changed.notify_all()
         return batch
