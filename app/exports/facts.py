@@ -1,6 +1,6 @@
 """What a model card tells of a checkpoint, from the database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -65,16 +65,19 @@ class Facts:
     evaluated: Sequence[Evaluated]
 
 
-def facts(session: Session, project_id: int, name: str, step: int) -> Facts:
+def facts(session: Session, project_id: int, name: str, step: int, on_disk: Collection[int] = ()) -> Facts:
     """What is known of the checkpoint of a run at a step.
+
+    Args:
+      on_disk: steps of which there are checkpoints that were not evaluated, and so are not in the database.
 
     Raises:
       RunNotFound, StepNotFound: this project has none of that name, or step.
     """
     run = read_run(session, project_id, name)
     steps = session.scalars(select(Checkpoint.step).filter_by(run_id=run.id).order_by(Checkpoint.step)).all()
-    if step not in steps:
-        raise StepNotFound(steps)
+    if step not in {*steps, *on_disk}:
+        raise StepNotFound(sorted({*steps, *on_disk}))
     later = run_queries.evaluations(session, run.id, None, MOST_EVALUATIONS, (step, 0))
     found = list(takewhile(lambda each: each.step == step, later))
     outcomes = _curves(session, found)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from app.estimates.runs import read_run
 from app.exports import checkpoint
 from app.exports.card import card
 from app.exports.facts import facts
@@ -16,9 +17,11 @@ def card_of(session: Session, project_id: int, checkpoints: Path, run: str, step
     Raises:
       RunNotFound, StepNotFound: as `facts`.
     """
-    known = facts(session, project_id, run, step)
+    read_run(session, project_id, run)  # before its name is made part of a path
+    folder = checkpoint.folder_of(checkpoints, project_id, run, step)
+    known = facts(session, project_id, run, step, checkpoint.steps(folder.parent))
     try:
-        found = checkpoint.written(checkpoint.folder_of(checkpoints, project_id, run, step))
+        found = checkpoint.written(folder)
     except (checkpoint.NotWhole, OSError):
         found = None
     return card(known, found)
@@ -32,8 +35,16 @@ def export(session: Session, project_id: int, checkpoints: Path, run: str, step:
       NotWhole: the checkpoint is not on this machine, or a file of it is damaged.
       OSError: the folder cannot be written.
     """
-    known = facts(session, project_id, run, step)
-    found = checkpoint.written(checkpoint.folder_of(checkpoints, project_id, run, step))
+    read_run(session, project_id, run)  # before its name is made part of a path
+    folder = checkpoint.folder_of(checkpoints, project_id, run, step)
+    kept = checkpoint.steps(folder.parent)
+    known = facts(session, project_id, run, step, kept)
+    if step not in kept:
+        there = ", ".join(map(str, kept)) or "none"
+        raise checkpoint.NotWhole(
+            f"The checkpoint of step {step} is not in {folder.parent}. Steps kept there: {there}."
+        )
+    found = checkpoint.written(folder)
     partial = out.with_name(f".{out.name}.writing")
     try:
         shutil.rmtree(partial, ignore_errors=True)

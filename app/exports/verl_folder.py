@@ -85,8 +85,9 @@ def _check(spec: TrainingSpec, training: Sequence[Problem], held_out: Sequence[P
 def _told(spec: TrainingSpec, told: Mapping[str, Any]) -> dict[str, Any]:
     """The spec with its one seed, and under its run's name."""
     seed = told["data"]["seed"]
+    more = {"engine": "verl"} | ({} if spec.held_out is None else {"held_out_set": spec.held_out_name})
     run = {"run": spec.run_of(seed), "seeds": [seed]}
-    return spec.model_dump(mode="json", exclude_none=True) | run | {"engine": "verl", "ks": list(spec.ks)}
+    return spec.model_dump(mode="json", exclude_none=True) | run | more
 
 
 def _write_table(path: Path, problems: Sequence[Problem], problem_set: str) -> None:
