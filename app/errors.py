@@ -146,7 +146,16 @@ def _without_value(error: Mapping[str, Any]) -> str:
         case "uuid_parsing" | "enum" | "int_parsing_size":  # pydantic quotes the input
             return "not a valid value"
         case _:
-            return message
+            return in_words_of_json(kind, message)
+
+
+def in_words_of_json(kind: str, message: str) -> str:
+    """What pydantic says, without Python's names for what JSON calls a list and an object."""
+    if kind in ("tuple_type", "list_type"):
+        return "Input should be a list"
+    if kind in ("dict_type", "model_type"):
+        return "Input should be an object"
+    return message.replace("Tuple should have", "List should have")
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:

@@ -13,11 +13,11 @@ from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
 from app.ingest.errors import CountsOnly
 from app.ingest.evaluations import find_evaluation
-from app.jobs.errors import ModelNotAllowed, unknown_evaluation, wrong_options
+from app.jobs.errors import ModelNotAllowed, UnknownVerifierVersion, unknown_evaluation, wrong_options
 from app.jobs.options.engines import ENGINE_OPTIONS
 from app.jobs.options.faults import faults
 from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
-from app.jobs.options.verifiers import faults_of_verifier
+from app.jobs.options.verifiers import faults_of_verifier, other_version
 from app.jobs.specs import ImportSpec, SamplingSpec, TrainingSpec, VerificationSpec
 from app.jobs.specs.verification import capability_of
 from app.jobs.training_checks import check_problems
@@ -46,17 +46,18 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 raise unknown_evaluation() from None
             if evaluation.counts_only:
                 raise CountsOnly
-            _check_verifier(spec.verifier, spec.options, "/spec/options")
+            _check_verifier(spec.verifier, spec.options, "/spec/verifier", "/spec/options")
         case SamplingSpec():
             for i, verifier in enumerate(spec.verifiers):
-                capability_of(verifier, {})
-                _check_verifier(verifier, {}, f"/spec/verifiers/{i}")
+                pointer = f"/spec/verifiers/{i}"
+                capability_of(verifier, {}, pointer)
+                _check_verifier(verifier, {}, pointer, pointer)
             _check_engine(settings, spec)
             _check_problems(session, project_id, spec)
         case TrainingSpec():
             if spec.engine == "verl":
                 raise InvalidRequest(VERL_IS_EXPORTED, [("/spec/engine", "not by the workers of this service")])
-            _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier_options")
+            _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier", "/spec/verifier_options")
             if isinstance(spec.model, str):
                 check_model(settings, spec.model)
             check_problems(session, project_id, spec)
@@ -73,10 +74,12 @@ def _check_engine(settings: Settings, spec: SamplingSpec) -> None:
         raise wrong_options(f"The engine {spec.engine}", "/spec/engine_options", found)
 
 
-def _check_verifier(verifier: str, options: Mapping[str, Any], pointer: str) -> None:
-    """Raise an InvalidRequest for options that it does not take, or needs and lacks."""
+def _check_verifier(verifier: str, options: Mapping[str, Any], pointer: str, of_options: str) -> None:
+    """Raise an AppError for a version that there is not, and for options that it does not take, or needs and lacks."""
+    if offered := other_version(verifier):
+        raise UnknownVerifierVersion(offered, pointer)
     if found := list(faults_of_verifier(verifier, options)):
-        raise wrong_options("This verifier", pointer, found)
+        raise wrong_options("This verifier", of_options, found)
 
 
 def check_server(settings: Settings, base_url: object) -> None:

@@ -23,10 +23,21 @@ class UnknownJobVerifier(AppError):
 
     status, type = 422, "verifier-not-offered"
 
-    def __init__(self, offered: Iterable[str]) -> None:
+    def __init__(self, offered: Iterable[str], pointer: str = "/spec/verifier") -> None:
         super().__init__(
             f"No worker of this version has that verifier; there are {', '.join(offered)}.",
-            [("/spec/verifier", "not offered")],
+            [(pointer, "not offered")],
+        )
+
+
+class UnknownVerifierVersion(AppError):
+    """A version of a verifier that no worker of this version has."""
+
+    status, type = 422, "verifier-not-offered"
+
+    def __init__(self, offered: str, pointer: str) -> None:
+        super().__init__(
+            f"Workers of this version have {offered} and no other version of it.", [(pointer, "no such version")]
         )
 
 

@@ -18,6 +18,7 @@ from app.jobs.schemas import (
     WorkersResponse,
 )
 from app.jobs.service import find_job
+from app.jobs.specs import as_declared
 from app.models import Job, Worker
 from app.paging import PageQuery, decode, page
 
@@ -99,7 +100,7 @@ def described_all(session: Session, jobs: Sequence[Job]) -> list[JobResponse]:
         JobResponse(
             id=job.uuid,
             kind=cast(Any, job.kind),
-            spec=job.spec,
+            spec=as_declared(job.kind, job.spec),
             state=cast(Any, job.state),
             attempt=job.attempt - job.forgiven,
             progress=_progress(job),

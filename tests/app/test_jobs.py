@@ -66,6 +66,7 @@ def test_a_job_is_queued_and_says_where_it_is(client: httpx.Client) -> None:
     assert (job["kind"], job["state"], job["attempt"], job["error"]) == ("import", "queued", 0, None)
     assert job["progress"] == {"done": 0, "total": None, "rate": None, "remaining": None}
     assert job["spec"]["version"] == 1
+    assert list(job["spec"]) == ["version", "upload", "run", "step", "problem_set", "sampling"]  # as it is documented
     assert client.get(answer.headers["location"]).json() == job
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from app.errors import in_words_of_json
+
 Fault = tuple[tuple[int | str, ...], str]  # where, and what
 
 
@@ -18,7 +20,7 @@ def faults(kind: type[BaseModel], options: Mapping[str, Any]) -> list[Fault]:
         return [
             (each["loc"][:-1], f"no such option; there are {known}")  # its name would be an echo
             if each["type"] == "extra_forbidden"
-            else (each["loc"], each["msg"].removeprefix("Value error, "))
+            else (each["loc"], in_words_of_json(each["type"], each["msg"].removeprefix("Value error, ")))
             for each in found
         ]
     return []

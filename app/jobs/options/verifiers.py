@@ -137,6 +137,14 @@ VERIFIER_OPTIONS: Final[Mapping[str, type[Options]]] = {
     "length": LengthOptions,
     "weighted": WeightedOptions,
 }
+# A test holds these to the workers' registry.
+VERSIONS: Final[Mapping[str, str]] = dict.fromkeys(VERIFIER_OPTIONS, "1")
+
+
+def other_version(verifier: str) -> str | None:
+    """The verifier as it is offered, `name@version`, where it is named with a version that there is not; else None."""
+    name, _, version = verifier.partition("@")
+    return f"{name}@{VERSIONS[name]}" if name in VERSIONS and version not in ("", VERSIONS[name]) else None
 
 
 def options_of(verifier: str) -> type[Options] | None:
@@ -146,14 +154,15 @@ def options_of(verifier: str) -> type[Options] | None:
 
 
 def faults_of_verifier(verifier: str, options: Mapping[str, Any]) -> Iterator[Fault]:
-    """What is wrong with the options, and with those of the terms of a sum."""
+    """What is wrong with the options, and with the terms of a sum; the verifier's own name is not judged here."""
     kind = options_of(verifier)
-    if kind is None:
-        yield (), f"no such verifier; there are {', '.join(VERIFIER_OPTIONS)}"
-        return
-    found = faults(kind, options)
+    found = faults(kind, options) if kind else []
     yield from found
     if kind is WeightedOptions and not found:
         for i, term in enumerate(WeightedOptions.model_validate(dict(options)).terms):
+            if options_of(term.verifier) is None:
+                yield ("terms", i, "verifier"), f"no such verifier; there are {', '.join(VERIFIER_OPTIONS)}"
+            elif offered := other_version(term.verifier):
+                yield ("terms", i, "verifier"), f"no such version; there is {offered}"
             for where, says in faults_of_verifier(term.verifier, term.options):
                 yield ("terms", i, "options", *where), says

@@ -26,6 +26,7 @@ __all__ = [
     "SamplingSpec",
     "TrainingSpec",
     "VerificationSpec",
+    "as_declared",
     "offer",
 ]
 
@@ -72,3 +73,27 @@ def offer(kind: JobKind) -> Offer:
     if kind not in OFFERS:
         raise KindNotOffered(kind, OFFERS)
     return OFFERS[kind]
+
+
+FORMS: Final[Mapping[str, type[BaseModel]]] = {
+    "import": ImportSpec,
+    "verification": VerificationSpec,
+    "sampling": SamplingSpec,
+    "training": TrainingSpec,
+}
+
+
+def as_declared(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec with its members in the order of its form, in which Postgres does not keep them; others come last."""
+    return _in_order(FORMS[kind], spec) if kind in FORMS else dict(spec)
+
+
+def _in_order(form: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name in (*(each for each in form.model_fields if each in given), *given):
+        inner = form.model_fields[name].annotation if name in form.model_fields else None
+        value = given[name]
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+            value = _in_order(inner, value)
+        members[name] = value
+    return members

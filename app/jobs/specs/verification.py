@@ -39,13 +39,16 @@ def to_verify(spec: VerificationSpec) -> str:
     return capability_of(spec.verifier, spec.options)
 
 
-def capability_of(verifier: str, options: Mapping[str, Any]) -> str:
-    """What a worker must be able to do for a verifier with these options; UnknownJobVerifier where there is none."""
+def capability_of(verifier: str, options: Mapping[str, Any], pointer: str = "/spec/verifier") -> str:
+    """What a worker must be able to do for a verifier with these options; UnknownJobVerifier where there is none.
+
+    The pointer is to the verifier's name in the request.
+    """
     name, _ = versioned_name(verifier)
     if ":" in name:  # a function of the operator's own, in a module that workers have
         return "verify"
     if name not in VERIFIERS:
-        raise UnknownJobVerifier(VERIFIERS)
+        raise UnknownJobVerifier(VERIFIERS, pointer)
     if name == "weighted" and isinstance(terms := options.get("terms"), list):
         names = (versioned_name(str(term.get("verifier")))[0] for term in terms if isinstance(term, dict))
         return max((VERIFIERS[name] for name in names if name in VERIFIERS), key=RAREST.index, default="verify")
