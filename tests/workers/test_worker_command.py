@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db import make_engine, migrate
 from app.jobs.database import bounded
 from tests.app.processes import CHECKOUT, connect, eventually, launcher, started
+from workers.capabilities import remedy
 
 COMMAND = (sys.executable, "-m", "workers")
 
@@ -44,6 +45,13 @@ def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, arguments: tu
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_where_a_missing_package_is_to_be_had_depends_on_whether_this_is_a_checkout_or_an_image(tmp_path: Path) -> None:
+    assert remedy() == "`make worker` installs"
+    assert not any("Makefile" in (CHECKOUT / name).read_text() for name in ("Dockerfile", "Dockerfile.gpu"))
+    assert "docker compose --profile gpu up" in remedy(tmp_path)
+    assert "vllm.lock -r requirements/trl.lock" in (CHECKOUT / "Dockerfile.gpu").read_text()
 
 
 def test_a_database_that_is_not_there_is_told_without_its_password() -> None:
