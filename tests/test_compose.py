@@ -234,6 +234,7 @@ def test_a_password_that_is_missing_is_named_with_what_makes_it(containers: Cont
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @as_linux
 def test_service_and_worker_do_a_job_drain_when_stopped_and_go_on_where_they_were(containers: Containers) -> None:
     secret = containers.volume("keys/first").read_text().strip()

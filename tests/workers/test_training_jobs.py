@@ -56,6 +56,7 @@ def metrics(client: httpx.Client, run: str) -> dict[str, dict[int, float]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_step_is_recorded_with_credits_by_the_definition(training: httpx.Client, trained: dict[str, Any]) -> None:
     assert trained["progress"] | {"rate": None, "remaining": None} == {
         "done": 6,

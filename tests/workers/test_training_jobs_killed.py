@@ -24,6 +24,7 @@ def latest_step(client: httpx.Client, run: str) -> int:
     return max((each["step"] for each in answer.json().get("metrics", [])), default=0)
 
 
+@pytest.mark.slow
 def test_killed_stopped_and_gone_on_with(client: httpx.Client, database_url: str, data_dir: Path) -> None:
     told = spec("sums", sums(client, "sums"), steps=STEPS, evaluate_every=30)
     path = submit(client, "training", told)

@@ -92,6 +92,7 @@ def test_a_training_that_is_resumed_ends_where_it_would_have(tmp_path: Path, tra
         again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 
+@pytest.mark.slow
 def test_groups_that_two_processes_share(tmp_path: Path) -> None:
     # Three groups, the second on both: credits of one process depend on rewards of the other.
     run = subprocess.run(

@@ -17,6 +17,7 @@ from workers.training.checkpoints import OtherTraining
 KILLS = 12
 
 
+@pytest.mark.slow
 def test_after_twelve_kills_the_weights_are_those_of_a_training_that_was_left_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.workers.training.killed", str(tmp_path / "killed"), str(KILLS)]
     (tmp_path / "killed").mkdir()

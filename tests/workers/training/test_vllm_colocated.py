@@ -37,6 +37,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_completions_trained_on_are_of_the_weights_that_are_trained(tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="A TRAINING WITH VLLM IS NOT TESTED: vllm is not installed")
     program, out = tmp_path / "train.py", tmp_path / "told.json"
