@@ -23,12 +23,13 @@ from workers.training.checkpoints import NoRoom, OtherTraining
 from workers.training.loop import Training, train
 from workers.training.plans import UnsuitableRewards
 from workers.training.problems import Problems, UnsuitableProblems, check, split
+from workers.training.ranks import DoesNotDivide
 from workers.training.rewards import Rewards
 from workers.training.vllm_colocated import OtherWeights
 from workers.verifiers import Verifier, verifier
 
 MORE_TO_DO: Final = 75  # EX_TEMPFAIL
-REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining)
+REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining, DoesNotDivide)
 FAILURES: Final = (SamplingFailed, OtherWeights)
 
 

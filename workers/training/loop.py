@@ -21,6 +21,7 @@ from trl import GRPOConfig
 from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
+from workers.training import ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
 from workers.training.drawing import prompt_ids
 from workers.training.models import Policy, initial, with_adapter
@@ -62,6 +63,28 @@ class Follower(ABC):
         """A line of the log."""
 
 
+class _Silent(Follower):
+    """Of the processes that are not the first."""
+
+    def recorded(self, record: StepRecord) -> None:
+        """Nothing."""
+
+    def commit(self, step: int) -> AbstractContextManager[Any]:
+        """Nothing."""
+        raise AssertionError("the first process writes")
+
+    def evaluate(self, checkpoint: Checkpoint, policy: Policy) -> float | None:
+        """Nothing."""
+        raise AssertionError("the first process evaluates")
+
+    def stops(self) -> bool:
+        """No: the first one asks for it."""
+        return False
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
 class Training:
     """One seed of a spec."""
@@ -99,9 +122,10 @@ def train(training: Training, follower: Follower) -> Checkpoint:
 
 class _Run:
     def __init__(self, training: Training, follower: Follower) -> None:
-        self.training, self.spec, self.follower = training, training.spec, follower
+        self.training, self.spec = training, training.spec
+        self.follower = follower if ranks.is_first() else _Silent()
         self.checkpoints = Checkpoints(training.folder, training.config, follower.say)
-        self.last = self.checkpoints.latest()
+        self.last = ranks.of_first(self.checkpoints.latest)
         self.best: tuple[float, Path] | None = _best(self.last)
         self.tally = Tally(self.spec.ks, len(training.problems.training))
         self.policy = self._policy()
@@ -133,13 +157,16 @@ class _Run:
         self.follower.recorded(record)
         step = record.step
         ends = self._ends(step)
-        stops = self.follower.stops()
+        stops = ranks.of_any(self.follower.stops())
         if ends or stops or step % self.spec.checkpoint_every == 0 or self._is_evaluated(step):
             self.last = self._save(step, ended=ends)
             if ends or (self._is_evaluated(step) and not stops):
                 self._evaluate(self.last)
-            self.checkpoints.prune([self.best[1]] if self.best else [])
+            ranks.of_first(self._prune)
         return ends or stops
+
+    def _prune(self) -> None:
+        self.checkpoints.prune([self.best[1]] if self.best else [])
 
     def _ends(self, step: int) -> bool:
         until = self.spec.until
@@ -152,26 +179,30 @@ class _Run:
         return step % self.spec.evaluate_every == 0
 
     def _evaluate(self, checkpoint: Checkpoint) -> None:
-        value = self.follower.evaluate(checkpoint, self.policy)
+        value = ranks.of_first(lambda: self.follower.evaluate(checkpoint, self.policy))
         if value is not None and (self.best is None or value > self.best[0]):
             self.best = value, checkpoint.folder
 
     def _save(self, step: int, *, ended: bool = False) -> Checkpoint:
+        rng = None if self.trainer is None else self.trainer.rng_of_all()
         weights = sum(parameter.numel() for parameter in self.policy.model.parameters())
 
         def write(folder: Path) -> dict[str, Any]:
             self._save_model(folder)
             if self.trainer is not None:
-                self.trainer.save_state(folder / "training")
+                self.trainer.save_state(folder / "training", rng)
             best = None if self.best is None else [self.best[0], str(self.best[1])]
             versions = {name: version(name) for name in LIBRARIES}
             return {"ended": ended or self.training.steps == 0, "seed": self.training.seed, "best": best} | {
                 "versions": versions
             }
 
-        return self.checkpoints.save(
-            step, write, lambda: self.follower.commit(step), estimate=BYTES_OF_A_WEIGHT * weights
-        )
+        def save() -> Checkpoint:
+            return self.checkpoints.save(
+                step, write, lambda: self.follower.commit(step), estimate=BYTES_OF_A_WEIGHT * weights
+            )
+
+        return ranks.of_first(save)
 
     def _save_model(self, folder: Path) -> None:
         model = self.policy.model
@@ -195,7 +226,8 @@ class _Run:
         if last is not None:
             return _of_checkpoint(last)
         policy = self._initial()
-        if isinstance(spec.model, TinyModel) and spec.model.teach is not None:
+        # The others get the weights of the first before the first step.
+        if isinstance(spec.model, TinyModel) and spec.model.teach is not None and ranks.is_first():
             teach(policy, spec.model.teach, self.training.problems, spec.model.seed, self.follower.say)
         return policy
 
@@ -276,7 +308,7 @@ def _config(training: Training, folder: str, longest_prompt: int) -> GRPOConfig:
         seed=training.seed,
         max_steps=training.steps,
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=spec.of_a_step // micro_batch,
+        gradient_accumulation_steps=ranks.accumulated(spec.of_a_step, micro_batch),
         num_generations=spec.n,
         max_completion_length=spec.generation.max_tokens,
         temperature=spec.generation.temperature,
@@ -301,6 +333,7 @@ def _config(training: Training, folder: str, longest_prompt: int) -> GRPOConfig:
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
+        ddp_timeout=int(ranks.PATIENCE.total_seconds()),
         use_cpu=not on_gpu,
         bf16=on_gpu,
         gradient_checkpointing=on_gpu,

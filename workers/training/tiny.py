@@ -28,7 +28,8 @@ PHRASE: Final = re.compile(rf"\D{{{SHORTEST},}}")
 
 def phrases(prompts: Sequence[str]) -> list[str]:
     """What all prompts end with, and what stands between the numbers of many before that, the longest first."""
-    reversed_end = os.path.commonprefix([prompt[::-1] for prompt in prompts]) if len(set(prompts)) > 1 else ""
+    backwards = [prompt[::-1] for prompt in prompts]
+    reversed_end = os.path.commonprefix(backwards) if len(set(prompts)) > 1 else ""  # noqa: RUF071 - no paths
     end = reversed_end[::-1].lstrip("0123456789")  # a number that it begins with may be half of one
     rest = [prompt.removesuffix(end) for prompt in prompts]
     counts = Counter(chain.from_iterable(set(PHRASE.findall(prompt)) for prompt in rest))

@@ -112,11 +112,12 @@ class JobTrainer(PKPOTrainer):
         self._tokens = 0
         return StepRecord(step, groups, self._method, plan.scale, figures)
 
-    def save_state(self, folder: Path) -> None:
-        """Write what the training needs beside the weights to go on from here, on the main process."""
-        rng = gather_object([states.rng_state()])
-        if not self.accelerator.is_main_process:
-            return
+    def rng_of_all(self) -> list[Any]:
+        """The states of the random number generators of every process, in JSON; all must ask."""
+        return list(gather_object([states.rng_state()]))
+
+    def save_state(self, folder: Path, rng: Any) -> None:
+        """Write what the training needs beside the weights to go on from here."""
         tensors, groups = states.optimizer_state(self.optimizer)
         save_file(tensors, folder / TENSORS)
         state = {
