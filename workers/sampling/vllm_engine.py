@@ -62,8 +62,14 @@ class VllmEngine(Engine):
             engine.abort_request(list(running))  # whoever stops reading leaves nothing behind that computes
 
     def _enqueue(self, request: Request, settings: SamplingSettings) -> str:
-        ids = self._prompts.tokens(request, settings)
-        params = self._vllm.SamplingParams(
+        prompt = self._vllm.TokensPrompt(prompt_token_ids=self._prompts.tokens(request, settings))
+        name = next(self._names)
+        self._llm.llm_engine.add_request(name, prompt, self.params(request, settings))
+        return name
+
+    def params(self, request: Request, settings: SamplingSettings) -> Any:
+        """The `vllm.SamplingParams` of a request."""
+        return self._vllm.SamplingParams(
             temperature=settings.temperature,
             top_p=settings.top_p,
             top_k=settings.top_k or 0,  # 0: all
@@ -71,12 +77,9 @@ class VllmEngine(Engine):
             stop=list(settings.stop),
             seed=request.seed,
             logprobs=0,  # of the token drawn only
+            flat_logprobs=True,  # else vLLM makes two objects a token, which nobody reads: only the sum is stored
             output_kind=self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY,
         )
-        prompt = self._vllm.TokensPrompt(prompt_token_ids=ids)
-        name = next(self._names)
-        self._llm.llm_engine.add_request(name, prompt, params)
-        return name
 
     def _step(self) -> list[Any]:
         try:
