@@ -41,9 +41,7 @@ def export(session: Session, project_id: int, checkpoints: Path, run: str, step:
     known = facts(session, project_id, run, step, kept)
     if step not in kept:
         there = ", ".join(map(str, kept)) or "none"
-        raise checkpoint.NotWhole(
-            f"The checkpoint of step {step} is not in {folder.parent}. Steps kept there: {there}."
-        )
+        raise checkpoint.NotWhole(f"{folder.parent} has no checkpoint of step {step} any more. Steps kept: {there}.")
     found = checkpoint.written(folder)
     partial = out.with_name(f".{out.name}.writing")
     try:
