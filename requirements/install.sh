@@ -107,6 +107,8 @@ fi
 if [ -e $venv ] && ! usable; then say "Making $venv anew: it is unfinished, belongs to another folder, or has lost its Python"; fi
 usable || make_venv
 cmp -s requirements/uv.lock $venv/.installed-uv || install_uv
+# Python keeps no bytecode then, and each of vLLM's three processes would compile all that it imports, at every start.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE="${UV_COMPILE_BYTECODE:-1}"; fi
 no_index=""
 hand_on_pip_settings
 # A lock names all that it needs; --no-deps, for what trl.lock needs of torch has no hash.

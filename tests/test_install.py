@@ -112,6 +112,18 @@ def test_pip_settings_rank_as_they_do_for_pip_and_those_of_uv_come_first(clone: 
     assert uv_call(clone)["UV_DEFAULT_INDEX"] == "https://uv.example"
 
 
+def test_bytecode_is_made_where_python_keeps_none(clone: Path) -> None:
+    environment_with(clone, [])
+    install(clone, PYTHONDONTWRITEBYTECODE="1")
+    assert uv_call(clone)["UV_COMPILE_BYTECODE"] == "1"
+
+
+def test_bytecode_is_left_to_a_python_that_keeps_it(clone: Path) -> None:
+    environment_with(clone, [])
+    install(clone)
+    assert "UV_COMPILE_BYTECODE" not in uv_call(clone)
+
+
 def test_once_installed_nothing_is_asked_of_uv_again(clone: Path) -> None:
     environment_with(clone, [])
     install(clone)
