@@ -1,7 +1,7 @@
 """The pages of jobs: the list with the workers there are, one job with its log, and the form for a new one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -208,6 +208,11 @@ class NewJobPage:
     problem_sets: tuple[str, ...]
     most_bytes: int
     running: int = 0
+    without_options: tuple[str, ...] = ()
+    """The verifiers that can be named alone."""
+    runs: tuple[str, ...] = ()
+    evaluations: Mapping[str, str] = field(default_factory=dict)
+    """By id, what each is of."""
 
 
 def render_jobs(page: JobsPage) -> str:

@@ -52,6 +52,10 @@ class JobCalls(Service):
         """A job."""
         return self._get(_path(job_id), {})
 
+    def page_of(self, job_id: str) -> str:
+        """The address of the job's page."""
+        return f"{self._connection.url}/jobs/{job_id}"
+
     def act(self, job_id: str, action: str) -> dict[str, Any]:
         """The job, after `cancel` or `retry`."""
         return self._post(f"{_path(job_id)}/{action}", b"{}")

@@ -41,7 +41,7 @@ def add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     jobs.add_argument("--url", help="the server, before PKPO_URL")
     actions = jobs.add_subparsers(required=True, metavar="submit | list | show | follow | cancel | retry")
-    submit = actions.add_parser("submit", help="submit a job; prints its id")
+    submit = actions.add_parser("submit", help="submit a job; prints its id, and to standard error where to look")
     submit.add_argument("kind", help="import, sampling, verification or training")
     submit.add_argument("spec", type=_json_object, help="a JSON object: docs/jobs.md")
     submit.add_argument("--upload", metavar="FILE", type=Path, help="upload this file, and name it in the spec")
@@ -98,6 +98,8 @@ def _submit(calls: "JobCalls", arguments: argparse.Namespace) -> int:
         spec["upload"] = calls.upload(arguments.upload)
     job = calls.submit({"kind": arguments.kind, "spec": spec, "priority": arguments.priority})
     print(job["id"], flush=True)
+    if not arguments.follow:
+        print(f"pkpo jobs follow {job['id']}, or {calls.page_of(job['id'])}", file=sys.stderr)
     if job["workers"] == 0:
         print(
             f"No worker is there that could take it: python -m workers --queue {job['queue']}"

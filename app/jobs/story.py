@@ -165,14 +165,23 @@ def _ids(jobs: Sequence[JobResponse], member: str) -> list[UUID]:
     return [UUID(job.spec[member]) for job in jobs if member in job.spec]
 
 
-def _evaluations(session: Session, project_id: int, which: Any) -> list[tuple[About, dict[str, Any]]]:
+def newest_evaluations(session: Session, project_id: int, most: int) -> list[About]:
+    """The project's evaluations with completions, the newest first."""
+    with_completions = Evaluation.counts_only.is_(False)
+    return [found for found, _ in _evaluations(session, project_id, with_completions, most)]
+
+
+def _evaluations(
+    session: Session, project_id: int, which: Any, most: int = MOST_EVALUATIONS
+) -> list[tuple[About, dict[str, Any]]]:
     wanted = (
         select(Evaluation.uuid, Evaluation.sampling, Run.name, Checkpoint.step, ProblemSet.name, ProblemSet.version)
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(Run, Run.id == Checkpoint.run_id)
         .join(ProblemSet, ProblemSet.id == Evaluation.problem_set_id)
         .where(Evaluation.project_id == project_id, which)
-        .limit(MOST_EVALUATIONS)
+        .order_by(Evaluation.id.desc())
+        .limit(most)
     )
     return [
         (About(run, True, step, f"{name}@{version}", uuid), sampling)

@@ -9,9 +9,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
+from app.estimates.runs import list_runs
+from app.estimates.schemas import RunsQuery
 from app.ingest.schemas import EvaluationResponse
 from app.jobs import stored, story
 from app.jobs.options.engines import EngineName
+from app.jobs.options.verifiers import faults_of_verifier
 from app.jobs.schemas import JobResponse, JobsQuery, JobState, WorkerResponse
 from app.jobs.specs import OFFERS, RAREST, VERIFIERS
 from app.middleware import LARGE_BODY_LIMIT
@@ -24,7 +27,7 @@ from dashboards.pages import JobAtWork, with_query
 from pkpo.readers import READERS
 
 JOBS_A_PAGE: Final = 50
-SETS_TO_CHOOSE: Final = 200
+TO_CHOOSE: Final = 200  # of problem sets, of runs, of evaluations
 WANTED: Final = (
     ("cpu", "import"),
     *(("cpu", capability) for capability in RAREST),
@@ -80,16 +83,22 @@ def new_job_page(session: Session, project_id: int, query: NewJobQuery) -> NewJo
     if query.kind not in kinds:
         detail = f"There are forms for {', '.join(kinds)}; POST /v1/jobs and `pkpo jobs submit` take every kind."
         raise InvalidRequest(detail, [("query/kind", "no form")])
-    sets = list_problem_sets(session, project_id, PageQuery(limit=SETS_TO_CHOOSE)).problem_sets
+    sets = list_problem_sets(session, project_id, PageQuery(limit=TO_CHOOSE)).problem_sets
+    evaluations = story.newest_evaluations(session, project_id, TO_CHOOSE) if query.kind == "verification" else []
     given = query.model_dump(exclude={"kind"})
     return NewJobPage(
         kind=query.kind,
         kinds=kinds,
         given=given,
         verifiers=tuple(VERIFIERS),
+        without_options=tuple(name for name in VERIFIERS if not any(faults_of_verifier(name, {}))),
         engines=get_args(EngineName),
         formats=tuple(reader.NAME for reader in READERS),
         problem_sets=tuple(each.problem_set for each in sets),
+        runs=tuple(each.run for each in list_runs(session, project_id, RunsQuery(limit=TO_CHOOSE)).items),
+        evaluations={
+            str(each.evaluation): f"{each.run} step {each.step} on {each.problem_set}" for each in evaluations
+        },
         most_bytes=LARGE_BODY_LIMIT,
         running=story.running(session, project_id),
     )

@@ -163,6 +163,16 @@ def test_there_is_a_form_for_each_kind(shared_client: httpx.Client, kind: str) -
     assert "needs JavaScript" in form.text
 
 
+def test_a_form_suggests_runs_evaluations_and_verifiers_that_need_no_options(client: httpx.Client) -> None:
+    evaluation = create_evaluation(client, run="suggested", step=3, problem_set="sums")
+    verification = page(client, "/jobs/new?kind=verification")
+    assert {evaluation, "weighted"} <= set(verification.values("value"))
+    assert "suggested step 3 on sums@1" in verification.values("label")
+    sampling = page(client, "/jobs/new?kind=sampling").values("value")
+    assert {"suggested", "sums@1", "exact-match", "python-tests"} <= set(sampling)
+    assert not {"weighted", "length", "format"} & set(sampling)
+
+
 def test_a_kind_without_a_form_is_told_the_other_ways(shared_client: httpx.Client) -> None:
     assert "pkpo jobs submit" in page(shared_client, "/jobs/new?kind=training", 422).text
 

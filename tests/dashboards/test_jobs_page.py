@@ -102,6 +102,7 @@ def test_a_job_in_the_list_leads_to_its_page_run_and_evaluation() -> None:
     assert page.values("value")[-1] == "0.4023"
     assert "3 min ago" in page.text
     assert "/jobs?state=running" in listed(running=2, kind=None).values("href"), "wherever in the list those stand"
+    assert "2 running · New job" in listed(running=2).text
 
 
 def test_what_no_worker_takes_is_named_with_the_remedy() -> None:
@@ -158,6 +159,17 @@ def test_a_form_names_for_each_field_the_place_that_an_error_would_name() -> Non
             assert f"{path.rpartition('/')[2]}-error" in ids
 
 
+def test_a_form_suggests_what_there_is() -> None:
+    there = replace(FORM, runs=("my-run",), evaluations={ID: "my-run step 3 on sums@1"}, without_options=("arc-grid",))
+    verification = Page(render_new_job(replace(there, kind="verification")))
+    assert {ID, "exact-match"} <= set(verification.values("value"))
+    assert "my-run step 3 on sums@1" in verification.values("label")
+    sampling = Page(render_new_job(replace(there, kind="sampling"))).values("value")
+    assert {"my-run", "sums@1", "arc-grid"} <= set(sampling)
+    assert "exact-match" not in sampling, "only what can be named without options"
+    assert "my-run" in Page(render_new_job(there)).values("value")
+
+
 def test_an_evaluation_that_a_job_writes_into_says_how_far_it_is_and_lives() -> None:
     at_work = (JobAtWork(f"/jobs/{ID}", "sampling", JOB.progress, JOB.share),)
     page = Page(render_evaluation(evaluation_page(at_work=at_work, running=3)))
@@ -183,5 +195,6 @@ def test_hostile_text_is_shown_and_makes_no_element() -> None:
         worker = replace(WORKER, host=text, capabilities=(text,))
         assert listed(workers=(worker,)).shape == listed(workers=(replace(WORKER, capabilities=("a",)),)).shape
         given = dict.fromkeys(("evaluation", "verifier"), text)
-        form = Page(render_new_job(replace(FORM, kind="verification", given=given, problem_sets=(text,))))
-        assert form.shape == Page(render_new_job(replace(FORM, kind="verification"))).shape
+        form = Page(render_new_job(replace(FORM, kind="verification", given=given, evaluations={text: text})))
+        one = replace(FORM, kind="verification", evaluations={"plain": "plain"})
+        assert form.shape == Page(render_new_job(one)).shape

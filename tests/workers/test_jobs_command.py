@@ -49,6 +49,8 @@ def test_a_job_is_cancelled_and_retried(client: httpx.Client, tmp_path: Path) ->
     submitted = jobs(client, "submit", "import", spec, "--upload", file)
     assert "No worker is there that could take it" in submitted.stderr
     id_ = submitted.stdout.strip()
+    url = str(client.base_url).rstrip("/")
+    assert submitted.stderr.startswith(f"pkpo jobs follow {id_}, or {url}/jobs/{id_}\n")
     assert jobs(client, "cancel", id_).stdout == "cancelled\n"
     assert jobs(client, "retry", id_).stdout == "queued\n"
 
