@@ -1,0 +1,95 @@
+"""While the database does not answer, steps wait, and no checkpoint is made that they would be missing before."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
+pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
+
+from psycopg import sql
+from sqlalchemy import URL, make_url, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.config import Settings
+from app.db import make_engine
+from app.jobs.service import Attempt, AttemptLost
+from app.models import Job, Metric, Project, TrainingGroup
+from tests.conftest import run
+from tests.workers.training import small
+from workers.child_training_log import JobFollower, Stop
+from workers.child_work import Work
+from workers.training.records import GroupRecord, StepRecord
+from workers.training.rewards import Rewards
+from workers.verifiers import verifier
+
+
+def record(step: int) -> StepRecord:
+    group = GroupRecord("1+1", (1.0, 0.0, None, 0.0), (1.5, 0.0, None, 0.0), {2: 1.0})
+    return StepRecord(step, (group,), "sloo_minus_one", "mean", {"loss": float("nan"), "reward/mean": 1 / 3})
+
+
+def away(postgres_url: URL, database_url: str, is_away: bool) -> None:
+    """Have the server end every connection to the database and take no new one, or take them again."""
+    name = make_url(database_url).database
+    assert name is not None
+    allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+    run(postgres_url, allow.format(sql.Identifier(name), sql.SQL("false" if is_away else "true")))
+    end = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}")
+    run(postgres_url, end.format(sql.Literal(name)))
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    """As in a job's process; afterwards SIGTERM ends the tests again."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield Stop()
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_steps_wait_and_are_stored_before_the_next_checkpoint(
+    postgres_url: URL, database_url: str, tmp_path: Path, stop: Stop
+) -> None:
+    engine = make_engine(database_url)
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    with sessions.begin() as session:
+        project = session.scalars(select(Project.id)).first()
+        told = {"kind": "training", "spec": {}, "queue": "gpu", "capability": "train", "state": "running", "attempt": 1}
+        job = Job(project_id=project, priority=0, forgiven=0, **told)
+        session.add(job)
+        session.flush()
+        work = Work(sessions, Settings(data_dir=tmp_path), Attempt(job.id, 1), job.project_id, "training", {})
+    with verifier("exact-match") as judge:
+        follower = JobFollower(work, small.spec(), "sums", None, Rewards(judge, {}), stop, begun=0)
+        follower.recorded(record(1))
+        away(postgres_url, database_url, True)
+        for step in (2, 3):
+            follower.recorded(record(step))
+        back = threading.Timer(1.0, away, (postgres_url, database_url, False))
+        begun = time.monotonic()
+        back.start()
+        with follower.commit(3):
+            assert time.monotonic() - begun > 0.9, "it waits"
+            assert stored(sessions) == [1, 2, 3]
+        back.join()
+        with sessions.begin() as session:
+            assert [each.value != each.value for each in session.scalars(select(Metric).filter_by(name="loss"))] == [
+                True
+            ] * 3
+            session.get_one(Job, work.attempt.job_id).attempt = 2
+        with pytest.raises(AttemptLost):
+            follower.recorded(record(4))
+        with pytest.raises(AttemptLost), follower.commit(4):
+            raise AssertionError("a checkpoint of an attempt that is lost")
+        assert stored(sessions) == [1, 2, 3]
+    engine.dispose()
+
+
+def stored(sessions: sessionmaker[Session]) -> list[int]:
+    """The steps whose groups are stored."""
+    with sessions.begin() as session:
+        return list(session.scalars(select(TrainingGroup.step).order_by(TrainingGroup.step)))
