@@ -90,13 +90,13 @@ def fingerprint(folder: Path) -> Files:
 
 def _downloaded(name: str, repository: str, revision: str | None) -> Path:
     """The snapshot of a hub's model in the cache; only its names are looked at before anything is fetched."""
-    import httpx
+    import httpx2  # which huggingface_hub asks the hub with, and whose errors it lets through
     from huggingface_hub import HfApi, errors, snapshot_download
 
     try:
         try:
             found = HfApi().model_info(repository, revision=revision, timeout=30)
-        except (errors.OfflineModeIsEnabled, httpx.TransportError, errors.LocalEntryNotFoundError):
+        except (errors.OfflineModeIsEnabled, httpx2.TransportError, errors.LocalEntryNotFoundError):
             # Without a hub the cache may do.
             folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
             check_files(name, (path.name for path in folder.iterdir()))
@@ -117,5 +117,5 @@ def _downloaded(name: str, repository: str, revision: str | None) -> Path:
             f"`hf download {repository}` on one that is not, bring the folder under one of {ROOTS_VARIABLE} and "
             "name that"
         ) from error
-    except (errors.HfHubHTTPError, httpx.HTTPError) as error:
+    except (errors.HfHubHTTPError, httpx2.HTTPError) as error:
         raise SamplingFailed(f"The hub does not give {name}: {str(error).partition(chr(10))[0]}") from error

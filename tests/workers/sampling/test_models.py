@@ -145,10 +145,18 @@ def test_a_broken_config_is_named(content: str, said: str, root: Path) -> None:
         resolved_model(str(folder), [root])
 
 
-def test_without_the_hub_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> None:
+@pytest.mark.parametrize("how", ["told to be offline", "no network"])
+def test_without_the_hub_it_says_so(how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> None:
     import huggingface_hub.constants
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    if how == "no network":
+        closed = "http://127.0.0.1:9"
+        for variable in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(variable, "")
+            monkeypatch.setenv(variable.upper(), "")
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", closed)
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", closed)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", how != "no network")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
         SamplingFailed, match=r"owner/tiny@main is not in this machine's cache .* `hf download owner/tiny"
