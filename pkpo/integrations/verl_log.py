@@ -126,7 +126,8 @@ def _dumps(folder: Path, older: float) -> list[tuple[int, Path]]:
 
 
 def _rows(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    # Texts may hold what splitlines takes for an end of a line.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _grouped(rows: Sequence[Row]) -> tuple[list[str], list[list[float]], list[list[str]]]:

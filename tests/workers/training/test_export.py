@@ -1,31 +1,41 @@
 """A checkpoint of a training as a folder of its own: what it loads as, and what its card says."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from sqlalchemy import URL
 
-torch = pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
+pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.exports.checkpoint import written
+from app.exports.checkpoint import steps, written
+from pkpo.cli import main
 from tests.app.conftest import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import spec, sums, trainer
 from tests.workers.working import ended, submit
 
-ROOT = Path(__file__).resolve().parents[3]
-Export = Callable[..., subprocess.CompletedProcess[str]]
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Export = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -51,22 +61,25 @@ def client(database_url: str, data: Path) -> Iterator[httpx.Client]:
         whole = ended(client, submit(client, "training", spec("whole", problem_set, k={"1": 0.5, "2": 0.5})), 120)
         assert whole["state"] == "succeeded", whole
         model = str(data / "checkpoints" / "1" / "whole" / "step-000000006")
-        adapter = {"model": model, "lora": {"r": 2, "alpha": 4}, "seeds": [3], "steps": 3}
+        adapter = {"model": model, "lora": {"r": 2, "alpha": 4}, "seeds": [3], "steps": 2, "evaluate_every": 2}
         adapted = ended(client, submit(client, "training", spec("adapted", problem_set, **adapter)), 120)
         assert adapted["state"] == "succeeded", (adapted, (data / "worker.log").read_text()[-3000:])
         yield client
 
 
 @pytest.fixture(scope="module")
-def export(client: httpx.Client, database_url: str, data: Path) -> Export:
+def export(client: httpx.Client, database_url: str, data: Path) -> Iterator[Export]:
     """`pkpo export` as an operator runs it, on the same database and data folder."""
 
-    def run(*arguments: Any) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PKPO_DATABASE_URL": database_url, "PKPO_DATA_DIR": str(data)}
-        command = [sys.executable, "-m", "pkpo", "export", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    def run(*arguments: Any) -> Done:
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            status = main(["export", *map(str, arguments)])
+        return Done(status, out.getvalue(), err.getvalue())
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PKPO_DATABASE_URL", database_url)
+        patch.setenv("PKPO_DATA_DIR", str(data))
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +152,9 @@ def test_the_card_has_the_hash_of_every_file(folder: Path, data: Path) -> None:
 
 def test_an_adapter_is_merged_and_the_card_says_so(export: Export, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "adapted"
-    assert export("adapted", "--step", 3, "--out", out).returncode == 0
+    assert export("adapted", "--step", 2, "--out", out).returncode == 0
     assert not (out / "adapter_config.json").exists()
-    assert torch.equal(logits(out), logits(checkpoint_of(data, "adapted", 3)))
+    assert torch.equal(logits(out), logits(checkpoint_of(data, "adapted", 2)))
     text = (out / "README.md").read_text()
     assert "An adapter (LoRA, r = 2, alpha = 4) was trained and is merged into the weights here" in text
     assert "Seed: 3." in text
@@ -151,7 +164,7 @@ def test_an_adapter_is_merged_and_the_card_says_so(export: Export, data: Path, t
     ("run", "step", "sentence"),
     [
         ("nobody", 6, "run"),
-        ("whole", 5, "The run has no checkpoint of this step. Steps with one: 0, 2, 3, 4, 6."),
+        ("whole", 5, "The run has no checkpoint of this step. Steps with one: 0, 3, 4, 6."),
         ("../../1/whole", 6, "run"),
     ],
 )
@@ -161,6 +174,25 @@ def test_what_is_not_there_is_refused(export: Export, tmp_path: Path, run: str, 
     assert done.stderr.startswith("pkpo: ")
     assert sentence in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_was_removed_is_refused(export: Export, data: Path, tmp_path: Path) -> None:
+    kept = steps(checkpoint_of(data, "whole", 6).parent)
+    assert set(kept) >= {4, 6}
+    gone = next(step for step in (0, 3) if step not in kept)  # but for the last two the best alone is kept
+    done = export("whole", "--step", gone, "--out", tmp_path / "out")
+    assert f"has no checkpoint of step {gone} any more. Steps kept: {', '.join(map(str, kept))}." in done.stderr
+
+
+def test_the_card_is_had_over_rest_too(folder: Path, client: httpx.Client) -> None:
+    answer = client.get("/v1/runs/whole/checkpoints/6/card").raise_for_status()
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert answer.text.replace('"this-folder"', '"sums-whole"').replace("./this-folder", "./sums-whole") == (
+        (folder / "README.md").read_text()
+    )
+    assert client.get("/v1/runs/whole/checkpoints/5/card").status_code == 404
+    assert client.get("/v1/runs/nobody/checkpoints/5/card").status_code == 404
+    assert client.get("/v1/runs/whole/checkpoints/-1/card").status_code == 422
 
 
 def test_a_folder_that_holds_something_is_left_alone(export: Export, folder: Path) -> None:
