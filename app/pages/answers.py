@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from unicodedata import normalize
@@ -21,24 +22,44 @@ NO_KEY = (
 )
 # Has the browser ask for it.
 SIGN_IN = {"WWW-Authenticate": 'Basic realm="pkpo: an API key as the password", charset="UTF-8"'}
+_HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
+# Another process may be of another version, which makes another page of the same state.
+_THIS_PROCESS = secrets.token_hex(16)
 FORMULA_SIGNS = ("=", "+", "-", "@")
 
 
 def html(page: str, status: int = 200) -> HTMLResponse:
     """A page, which may load and run nothing but what this server has, and is asked for anew each time."""
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "private, no-cache"}
-    return HTMLResponse(page, status, headers)
+    return HTMLResponse(page, status, _HEADERS)
 
 
 def html_unless_known(request: Request, page: str, status: int = 200) -> Response:
     """A page with its ETag; 304 where the browser, which may ask every second or two, shows it already."""
-    answer = html(page, status)
-    tag = f'"{hashlib.sha256(answer.body).hexdigest()}"'
+    tag = _tag(page)
+    return not_modified(request, tag) or tagged(html(page, status), tag)
+
+
+def tag_of(request: Request, *state: object) -> str:
+    """The ETag of a page that is the same while all that it is made from is, which is known by what it prints."""
+    address = (server_address(request), request.scope["path"], request.scope["query_string"])
+    return _tag(repr((_THIS_PROCESS, address, state)))
+
+
+def tagged(answer: Response, tag: str) -> Response:
+    """The answer with its ETag."""
     answer.headers["ETag"] = tag
-    if request.headers.get("if-none-match") == tag:
-        kept = {name: answer.headers[name] for name in ("etag", "cache-control", "content-security-policy")}
-        return Response(status_code=304, headers=kept)
     return answer
+
+
+def not_modified(request: Request, tag: str) -> Response | None:
+    """304 where the browser shows the page of this ETag already."""
+    if request.headers.get("if-none-match") != tag:
+        return None
+    return Response(status_code=304, headers=_HEADERS | {"ETag": tag})
+
+
+def _tag(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()}"'
 
 
 def page_of_problem(request: Request, problem: Mapping[str, Any]) -> Response | None:

@@ -1,37 +1,69 @@
 """An evaluation with its curve, its solve rates and its problems."""
 
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.estimates import problems, run_queries
+from app.estimates import kept, problems, run_queries
 from app.estimates.errors import KExceedsN
 from app.estimates.overview import Graded, Overview, overview
 from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
+from app.estimates.service import evaluation
 from app.ingest.evaluations import read_evaluation
+from app.ingest.schemas import EvaluationResponse
 from app.jobs.story import running
 from app.pages.jobs import at_work
 from app.pages.outcomes import bias, shown
 from app.pages.queries import EvaluationQuery
 from app.pages.run import run_url
-from dashboards.pages import EvaluationPage, Neighbour, ProblemRow, ProblemTable, SolveCounts
+from dashboards.pages import EvaluationPage, JobAtWork, Neighbour, ProblemRow, ProblemTable, SolveCounts
 
 PROBLEMS_A_PAGE: Final = 50
 PROBLEM_KS: Final = (2, 8, 32)  # of each problem the page shows few k; the file has as many as the curve
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """All that the page of an evaluation shows but for its counts, and the version of these: what tells pages apart.
+
+    Read before the counts, so that a page may be newer than it says, and never older.
+    """
+
+    described: EvaluationResponse
+    counts: kept.State
+    earlier: Neighbour | None
+    later: Neighbour | None
+    at_work: tuple[JobAtWork, ...]
+    running: int
+
+
+def surroundings(session: Session, project_id: int, evaluation_id: UUID) -> Surroundings:
+    """What is around an evaluation; NotFound where the project has none of this id."""
+    described = read_evaluation(session, project_id, evaluation_id)
+    found = evaluation(session, project_id, evaluation_id)
+    earlier, later = run_queries.neighbours(session, found)
+    return Surroundings(
+        described=described,
+        counts=kept.states(session, [found])[found.id],
+        earlier=_neighbour(earlier),
+        later=_neighbour(later),
+        at_work=at_work(session, project_id, described),
+        running=running(session, project_id),
+    )
+
+
 def evaluation_page(
-    session: Session, project_id: int, evaluation_id: UUID, query: EvaluationQuery, server: str
+    session: Session, project_id: int, around: Surroundings, query: EvaluationQuery, server: str
 ) -> EvaluationPage:
     """The evaluation as the query wants it seen."""
-    described = read_evaluation(session, project_id, evaluation_id)
+    described, evaluation_id = around.described, around.described.id
     found = overview(session, project_id, evaluation_id, query.verifier, query.missing, query.k)
     too_large = isinstance(found.outcome, KExceedsN)
     if too_large:  # the page as it is without them, for the reader to choose others
         found = overview(session, project_id, evaluation_id, query.verifier, query.missing)
-    earlier, later = run_queries.neighbours(session, found.evaluation)
     url = f"/evaluations/{evaluation_id}"
     return EvaluationPage(
         url=url,
@@ -56,10 +88,10 @@ def evaluation_page(
         further_ks=() if too_large else tuple(query.k),
         refused_ks=tuple(query.k) if too_large else (),
         run_url=run_url(described.run),
-        earlier=_neighbour(earlier),
-        later=_neighbour(later),
-        at_work=at_work(session, project_id, described),
-        running=running(session, project_id),
+        earlier=around.earlier,
+        later=around.later,
+        at_work=around.at_work,
+        running=around.running,
     )
 
 

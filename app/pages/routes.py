@@ -11,10 +11,10 @@ from app.auth.security import Reader
 from app.db import SessionDep
 from app.ingest.schemas import Name
 from app.jobs.story import running
-from app.pages.answers import html, html_unless_known, server_address
+from app.pages.answers import html, html_unless_known, not_modified, server_address, tag_of, tagged
 from app.pages.compare import compare_page, compare_runs_page
 from app.pages.demo import demo_page
-from app.pages.evaluation import evaluation_page
+from app.pages.evaluation import evaluation_page, surroundings
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
 from app.pages.jobs import job_page, jobs_page, new_job_page
@@ -88,8 +88,12 @@ def evaluation(
     request: Request,
 ) -> Response:
     """The curve, solve rates and problems of an evaluation."""
-    page = evaluation_page(session, caller.project_id, evaluation_id, query, server_address(request))
-    return html_unless_known(request, render_evaluation(page), 422 if page.refused_ks else 200)
+    around = surroundings(session, caller.project_id, evaluation_id)
+    tag = tag_of(request, caller.project_id, around)
+    if (same := not_modified(request, tag)) is not None:
+        return same
+    page = evaluation_page(session, caller.project_id, around, query, server_address(request))
+    return tagged(html(render_evaluation(page), 422 if page.refused_ks else 200), tag)
 
 
 @router.get("/evaluations/{evaluation_id:uuid}/problem")

@@ -8,6 +8,7 @@ import pytest
 from app.pages.answers import csv_file
 from dashboards.assets import CACHE_CONTROL
 from dashboards.pages import CONTENT_SECURITY_POLICY
+from tests.app.ingesting import completion, evaluation, exact, post_completions, post_verifications
 from tests.dashboards.examples import Page
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -87,3 +88,39 @@ def test_a_name_in_a_csv_is_no_formula(name: str) -> None:
 def test_values_of_a_csv_are_exact_and_the_unknown_is_empty() -> None:
     values = ['say "a,b"', 1 / 3, float("nan"), -0.5, True]
     assert table(["a", "b", "c", "d", "e"], values) == 'a,b,c,d,e\r\n"say ""a,b""",0.3333333333333333,,-0.5,true\r\n'
+
+
+def test_the_page_of_an_evaluation_is_known_until_something_on_it_changes(client: httpx.Client) -> None:
+    path = evaluation(client, run="tags", problem_set="tags", sampling={})
+    address = f"/evaluations/{path.rpartition('/')[2]}"
+    tags: list[str] = []
+
+    def changed() -> bool:
+        """Whether the page is another one than at the last look; else it is answered by 304."""
+        known = {"If-None-Match": tags[-1]} if tags else {}
+        answer = client.get(address, headers=BROWSER | known)
+        tags.append(answer.headers["etag"])
+        assert (answer.status_code, bool(answer.content)) in ((200, True), (304, False))
+        assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        return answer.status_code == 200
+
+    assert changed()
+    assert not changed()
+    post_completions(client, path, *(completion("p", i) for i in range(2))).raise_for_status()
+    assert changed()
+    assert not changed()
+    verdict = {"problem": "p", "sample_index": 0} | exact(passed=False)
+    post_verifications(client, path, verdict).raise_for_status()
+    assert changed()
+    client.post("/v1/problem-sets/tags@1/problems", json={"problems": [{"problem": "q"}]}).raise_for_status()
+    assert changed()
+    evaluation(client, run="tags", step=1, problem_set="tags", sampling={})
+    assert changed()
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": "exact-match"}
+    job = client.post("/v1/jobs", json={"kind": "verification", "spec": spec})
+    assert job.status_code == 202, job.text
+    assert changed()
+    client.post(f"{job.headers['location']}/cancel", json={}).raise_for_status()
+    assert changed()
+    assert not changed()
+    assert client.get(f"{address}?k=2", headers=BROWSER | {"If-None-Match": tags[-1]}).status_code == 200
