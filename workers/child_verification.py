@@ -1,6 +1,7 @@
 """Verification jobs: the completions of an evaluation that a verifier has not judged are judged."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,12 +28,19 @@ def run(work: Work) -> None:
         with work.fenced() as session:
             evaluation = find_evaluation(session, work.project_id, spec.evaluation)
             work.progress.total = count_unjudged(session, evaluation, judge.full_name)
+        if work.progress.total == 0:
+            work.say(f"nothing is left to judge: what {judge.full_name} has judged, with these options or not, stays")
+        statuses: Counter[str] = Counter()
         without_text, after = 0, START
         while page := _page(work, spec, judge, after):
             without_text += sum(each.text is None for each in page)
             # In threads: what takes long is done by processes that the verifier keeps.
-            _record(work, spec, page, [*threads.map(partial(_judged, judge), page)])
+            verdicts = [*threads.map(partial(_judged, judge), page)]
+            _record(work, spec, page, verdicts)
+            statuses.update(each.verdict.status for each in verdicts if each is not None)
             after = page[-1].key
+    if statuses:
+        work.say(", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     if without_text:
         work.say(f"{without_text} completions have no text that could be judged")
     if without_text == work.progress.total and without_text > 0:

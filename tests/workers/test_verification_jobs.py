@@ -35,6 +35,11 @@ def verify(client: httpx.Client, path: str, name: str = "exact-match", **options
     return ended(client, submit(client, "verification", spec))
 
 
+def events_of(client: httpx.Client, job: dict[str, Any]) -> str:
+    """All that followers of the job are told."""
+    return client.get(f"/v1/jobs/{job['id']}/events").text
+
+
 def test_the_service_knows_the_verifiers_that_workers_have() -> None:
     assert set(VERIFIERS) == set(KINDS)
     assert set(VERIFIERS.values()) == set(RAREST)
@@ -86,8 +91,12 @@ def test_completions_are_judged_once_and_the_curve_is_there(working_client: http
     assert (job["state"], job["progress"]["done"], job["progress"]["total"]) == ("succeeded", 8, 8)
     curve = working_client.get(f"{path}/curve?k=1").json()
     assert (curve["verifier"], curve["points"][0]["value"], curve["n_min"]) == ("exact-match@1", 3 / 8, 4)
-    again = verify(working_client, path)
+    assert "5 failed, 3 passed" in events_of(working_client, job)
+    again = verify(working_client, path, ignore_case=True)
     assert (again["state"], again["progress"]["total"]) == ("succeeded", 0)
+    assert "nothing is left to judge: what exact-match@1 has judged, with these options or not, stays" in events_of(
+        working_client, again
+    )
 
 
 def test_a_verdict_that_is_there_stays_and_an_infrastructure_error_is_tried_again(working_client: httpx.Client) -> None:

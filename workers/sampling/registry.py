@@ -66,6 +66,8 @@ def _openai(model: str, options: Mapping[str, Any]) -> Engine:
     from workers.sampling.openai_engine import OpenAIEngine
 
     own = os.environ.get(BASE_URL)
+    if not own and "base_url" not in options:
+        raise SamplingRefused(f"Which server? Name it in engine_options as base_url, or to the worker as {BASE_URL}")
     validated = OpenAIOptions.model_validate(({"base_url": own} if own else {}) | dict(options))
     key = os.environ.get(API_KEY) if validated.base_url == own else None
     return OpenAIEngine(model, validated, key)

@@ -82,3 +82,9 @@ def test_options_are_checked() -> None:
         sampling_engine("openai", "m", {"base_url": "ftp://x", "workers": 2}, [])
     with pytest.raises(SamplingRefused, match=r"extra_body: .*seed: the sampling settings say this"):
         sampling_engine("openai", "m", {"base_url": "http://x/v1", "extra_body": {"seed": 1}}, [])
+
+
+def test_without_a_server_it_says_where_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PKPO_OPENAI_BASE_URL", raising=False)
+    with pytest.raises(SamplingRefused, match="base_url, or to the worker as PKPO_OPENAI_BASE_URL"):
+        sampling_engine("openai", "m", {}, [])
