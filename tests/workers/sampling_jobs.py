@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
@@ -17,19 +17,25 @@ from tests.workers.working import send
 
 PROGRAM = """
 import logging, sys
-from workers.main import Plan, work
+from workers.main import CHILD, Plan, work
 logging.basicConfig(level=logging.INFO)
 logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
 offered = ("verify", "sampling:transformers", "sampling:openai")
-url, idle = sys.argv[1:]
-sys.exit(work(Plan(url, ("gpu", "cpu"), offered, lease=5.0, grace=2.0, idle=float(idle))))
+url, idle, *child = sys.argv[1:]
+sys.exit(work(Plan(url, ("gpu", "cpu"), offered, lease=5.0, grace=2.0, idle=float(idle), child=child or CHILD)))
 """
 PROBLEMS = {f"{a}+{b}": str(a + b) for a in range(2) for b in range(4)}
 
 
 @contextmanager
 def sampler(
-    database_url: str, data_dir: Path, *, idle: float = 60.0, log: Path | None = None, **environment: str
+    database_url: str,
+    data_dir: Path,
+    *,
+    idle: float = 60.0,
+    child: Sequence[str] = (),
+    log: Path | None = None,
+    **environment: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that samples and verifies; whatever the test leaves of it is killed."""
     settings = {
@@ -39,7 +45,7 @@ def sampler(
         "HF_HUB_OFFLINE": "1",
     }
     with open(log or os.devnull, "ab") as out:
-        command = [sys.executable, "-c", PROGRAM, database_url, str(idle)]
+        command = [sys.executable, "-c", PROGRAM, database_url, str(idle), *child]
         process = subprocess.Popen(command, env=os.environ | settings | environment, stdout=out, stderr=out)
     try:
         yield process

@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from tests.app.processes import children, eventually
 from tests.conftest import fresh_database
 from tests.workers.sampling.tiny import save_tiny_model
 from tests.workers.sampling_jobs import PROBLEMS, completions, evaluation_of, log_of, sampler, spec
-from tests.workers.working import ended, job, send, submit
+from tests.workers.working import ended, job, submit
 from workers.sampling import SamplingSettings, by_problem, sampling_engine
 
 STAYS = "is still loaded"
@@ -38,11 +37,6 @@ class Sampling(NamedTuple):
         """The job once it has ended, and its log."""
         path = submit(self.client, "sampling", told)
         return ended(self.client, path, LOADING), "\n".join(log_of(self.client, path))
-
-    def kept(self) -> int:
-        """The process that stays with its model, once there is no other."""
-        eventually(lambda: len(children(self.worker.pid)) == 1, 30)
-        return children(self.worker.pid)[0]
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +110,17 @@ def assert_drawn_with_their_seeds(model: str, path: str, stored: list[dict[str, 
         assert row["logprob"] == pytest.approx(sample.logprob, abs=1e-4)
 
 
+def test_a_job_that_fails_names_the_problem_and_leaves_nothing_loaded(sampling: Sampling, model: str) -> None:
+    client = sampling.client
+    long = {"problem": "long", "prompt": "1" * 60 + "="}
+    client.put("/v1/problem-sets/long@1", json={}).raise_for_status()
+    client.post("/v1/problem-sets/long@1/problems", json={"problems": [long]}).raise_for_status()
+    failed, _ = sampling.done(spec(client, "long", model, problem_set="long"))
+    assert (failed["state"], failed["attempt"]) == ("failed", 1)
+    assert "Problem 'long': its prompt of 61 tokens and max_tokens 6" in failed["error"]["detail"]
+    eventually(lambda: not children(sampling.worker.pid), 30)
+
+
 def test_a_job_that_is_cancelled_takes_its_model_along(sampling: Sampling, model: str) -> None:
     client = sampling.client
     path = submit(client, "sampling", spec(client, "cancelled", model, n=LONG))
@@ -134,54 +139,13 @@ def evaluation_of_started(client: httpx.Client, path: str) -> str:
     return f"/v1/evaluations/{line.split()[1].rstrip(':')}"
 
 
-def test_the_process_that_stays_may_be_killed_between_two_jobs(sampling: Sampling, model: str) -> None:
-    first, log = sampling.done(spec(sampling.client, "before-the-kill", model, n=1))
-    assert first["state"] == "succeeded"
-    send(sampling.kept(), SIGKILL)
-    second, log = sampling.done(spec(sampling.client, "after-the-kill", model, n=1))
-    assert (second["state"], second["attempt"]) == ("succeeded", 1)
-    assert LOADED in log
-
-
-def test_a_job_that_fails_names_the_problem_and_leaves_nothing_loaded(sampling: Sampling, model: str) -> None:
-    client = sampling.client
-    long = {"problem": "long", "prompt": "1" * 60 + "="}
-    client.put("/v1/problem-sets/long@1", json={}).raise_for_status()
-    client.post("/v1/problem-sets/long@1/problems", json={"problems": [long]}).raise_for_status()
-    failed, _ = sampling.done(spec(client, "long", model, problem_set="long"))
-    assert (failed["state"], failed["attempt"]) == ("failed", 1)
-    assert "Problem 'long': its prompt of 61 tokens and max_tokens 6" in failed["error"]["detail"]
-    eventually(lambda: not children(sampling.worker.pid), 30)
-
-
 def test_an_evaluation_is_of_one_model_and_of_one_content_of_its_folder(sampling: Sampling, model: str) -> None:
     client, other = sampling.client, save_tiny_model(Path(model).parent / "other", chat=False)
     told = spec(client, "of-one-model", str(other), n=1)
     assert sampling.done(told)[0]["state"] == "succeeded"
-    refused, _ = sampling.done(told | {"model": model, "n": 2})
-    assert refused["error"]["detail"].startswith("This evaluation exists with another model;")
     (other / "generation_config.json").write_text('{"eos_token_id": 1}')
     refused, log = sampling.done(told | {"n": 2})
     assert f"{other} holds other weights than those this evaluation was sampled from" in refused["error"]["detail"]
     assert LOADED in log  # what was loaded before the files changed is not used
-
-
-def test_a_worker_that_stops_ends_what_stays(
-    database_url: str, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PKPO_MODEL_ROOTS", str(Path(model).parent))
-    with (
-        serving(database_url, data_dir=tmp_path) as url,
-        sampler(database_url, tmp_path, idle=2.0) as worker,
-        httpx.Client(base_url=url, timeout=60) as client,
-    ):
-        told = spec(client, "stops", model, n=1, limit=3)
-        path = submit(client, "sampling", told)
-        assert ended(client, path, LOADING)["progress"]["total"] == 3
-        [stays] = children(worker.pid)
-        eventually(lambda: not children(worker.pid), 20)  # after two idle seconds
-        assert ended(client, submit(client, "sampling", told | {"n": 2}), LOADING)["state"] == "succeeded"
-        [stays] = children(worker.pid)
-        worker.send_signal(SIGTERM)
-        assert worker.wait(timeout=30) == 0
-        eventually(lambda: not Path(f"/proc/{stays}").exists())
+    refused, _ = sampling.done(told | {"model": model, "n": 2})
+    assert refused["error"]["detail"].startswith("This evaluation exists with another model;")
