@@ -138,9 +138,10 @@ def _data(trained: Trained, spec: TrainingSpec) -> Iterator[str]:
     if spec.held_out is None:
         yield "Held out: none."
     elif isinstance(spec.held_out, str):
-        yield f"Held out: the set `{spec.held_out}`. No problem of it was trained on."
+        yield f"Held out: the set `{spec.held_out}`, {trained.held_out} problems. None of them was trained on."
     else:
-        yield f"Held out of them, and never trained on: {spec.held_out:g}, the set `{spec.held_out_name}`."
+        share = f"{spec.held_out:g}, {trained.held_out} problems"
+        yield f"Held out of them, and never trained on: {share}, the set `{spec.held_out_name}`."
     yield f"Rewards: the verifier `{spec.verifier}`."
     yield (
         f"Objective: {_objective(spec)}, credits scaled by `{spec.credit_scale}`, loss `{spec.loss}`, KL weight "

@@ -39,12 +39,14 @@ class Trained:
     Attributes:
       problem_set: `name@version`; None where it is gone.
       problems: of the set as it is now, with those that are held out of it.
+      held_out: problems of the set of those.
     """
 
     spec: TrainingSpec
     seed: int
     problem_set: str | None
     problems: int
+    held_out: int
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,17 @@ def _trained(session: Session, project_id: int, run: str) -> Trained | None:
 
 
 def _of_spec(session: Session, project_id: int, spec: TrainingSpec, seed: int) -> Trained:
+    name, problems = _set(session, project_id, spec.problem_set)
+    held_out = 0 if spec.held_out is None else _set(session, project_id, spec.held_out_name)[1]
+    return Trained(spec, seed, name, problems, held_out)
+
+
+def _set(session: Session, project_id: int, wanted: str) -> tuple[str | None, int]:
+    """The full name of a problem set, and its problems as it is now; None and 0 where it is gone."""
     try:
-        set_id = find_problem_set(session, project_id, spec.problem_set)
+        set_id = find_problem_set(session, project_id, wanted)
     except AppError:
-        return Trained(spec, seed, None, 0)
+        return None, 0
     stored = session.get_one(ProblemSet, set_id)
     problems = session.scalar(select(func.count()).where(Problem.problem_set_id == set_id)) or 0
-    return Trained(spec, seed, f"{stored.name}@{stored.version}", problems)
+    return f"{stored.name}@{stored.version}", problems

@@ -129,7 +129,7 @@ def test_the_card_says_what_was_trained_on_and_how(folder: Path) -> None:
     text = (folder / "README.md").read_text()
     assert text.startswith("---\nlibrary_name: transformers\n")
     assert "`sums@1`, 36 of them when this was written" in text
-    assert "never trained on: 0.25, the set `sums.held-out-0.25@1`" in text
+    assert "never trained on: 0.25, 9 problems, the set `sums.held-out-0.25@1`" in text
     assert 'pass@k, k weighted over `{"1": 0.5, "2": 0.5}` (transform `sloo_minus_one`)' in text
     assert "All weights were trained." in text
     told = json.loads(text.partition("```json\n")[2].partition("```")[0])
