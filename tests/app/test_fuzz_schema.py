@@ -70,6 +70,7 @@ def known(server: httpx.Client) -> dict[str, str]:
     return {
         "evaluation_id": evaluation_id,
         "run": RUN,
+        "step": "0",
         "problem_set": PROBLEM_SET,
         "job_id": job.rpartition("/")[2],
     }
