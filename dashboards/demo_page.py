@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dashboards.compare_figures import curves_figure
-from dashboards.compare_page import caption, verdict
+from dashboards.compare_page import verdict
 from dashboards.figures import CheckpointCurve
 from dashboards.jobs_page import JobRow
 from dashboards.numerals import duration
@@ -133,22 +133,20 @@ class DemoPage:
 def render_demo(page: DemoPage) -> str:
     """The walk through the demo."""
     drawn = [part for part in page.parts if part.curves]
-    trained = [part for part in drawn if len(part.curves) > 1]
     latest = {_name(part): part.curves[-1][1] for part in drawn}
     return rendered(
         "demo.html",
         page=page,
         curves=curves_figure(latest) if latest else None,
         trajectory=trajectory_figure(
-            [[CheckpointCurve(*each) for each in part.curves] for part in trained],
+            [[CheckpointCurve(*each) for each in part.curves] for part in drawn],
             LOW_K,
             HIGH_K,
-            [part.label for part in trained],
+            [part.label for part in drawn],
         )
-        if trained
+        if any(len(part.curves) > 1 for part in drawn)
         else None,
         shown=SHOWN,
-        caption=caption(page.held[0].found) if page.held else None,
         problems=_problems(drawn),
     )
 

@@ -49,6 +49,7 @@ async def made(size: Size) -> Made:
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()  # else its end is told to a loop that is closed
     if process.returncode != 0:
         raise CannotMake((said.decode(errors="replace").strip().splitlines() or ["It said nothing."])[-1])
     training, held_out = map(json.loads, out.splitlines())

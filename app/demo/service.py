@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import any_, func, literal, select
+from sqlalchemy import any_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -73,6 +73,8 @@ def begin(session: Session, project_id: int, demo: Demo, study: Study) -> None:
         row = {"project_id": project_id, "name": demo.run(part), "tags": [TAG], "notes": NOTES[part]}
         session.execute(insert(Run).values(row).on_conflict_do_nothing())
     names = [demo.run(part) for part in STUDIES[study]]
+    again = update(Run).where(Run.project_id == project_id, Run.name.in_(names), TAGGED, Run.archived_at.is_not(None))
+    session.execute(again.values(archived_at=None))
     found = select(Run.name).where(Run.project_id == project_id, Run.name.in_(names), ~TAGGED)
     if taken := session.scalars(found).all():
         raise InvalidRequest(

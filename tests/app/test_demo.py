@@ -1,11 +1,12 @@
 """The demo, but for what its jobs do: what it wants, what waits for what, and what its pages say."""
 
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, get_args
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.auth.service import default_project
@@ -15,6 +16,7 @@ from app.demo.plan import STUDIES, Demo, PartName, Size, queue_of
 from app.demo.problems import Made
 from app.jobs.specs import TrainingSpec
 from app.models import Job, Run
+from tests.app.conftest import serving
 
 
 def made(count: int) -> Made:
@@ -135,3 +137,27 @@ def test_a_demo_is_begun_once(client: httpx.Client) -> None:
     assert [each["run"] for each in parts] == [f"demo-{part}-small-seed-3" for part in ("taught", "k1", "k8")]
     assert [each["part"] for each in told(client, size="small", seed=3)["parts"]] == ["taught", "k1", "k8"]
     assert told(client, size="small", seed=4)["parts"] == []
+
+
+def test_a_service_that_is_stopped_while_problems_are_made_leaves_nothing_behind(database_url: str) -> None:
+    with serving(database_url) as url, httpx.Client(base_url=url, timeout=60) as client:
+        client.post("/v1/demo", json={}).raise_for_status()
+        give_up = monotonic() + 60
+        while not (making := makers()):
+            assert monotonic() < give_up
+            sleep(0.05)
+    assert makers() & making == set()
+
+
+def makers() -> set[int]:
+    """The processes that this one started to make problems, from whichever of its threads."""
+    lists = Path("/proc/self/task").glob("*/children")
+    started = {int(pid) for each in lists for pid in each.read_text().split()}
+    return {pid for pid in started if "app.demo.problems" in Path(f"/proc/{pid}/cmdline").read_text()}
+
+
+def test_an_archived_demo_is_forgotten_until_it_is_begun_again(session: Session, begun: Demo) -> None:
+    session.execute(update(Run).values(archived_at=func.now()))
+    assert not service.any_wanted(session)
+    service.begin(session, default_project(session), begun, "compare")
+    assert len(service.parts(session, default_project(session), begun)) == 3

@@ -1,6 +1,10 @@
 """The demo from its button to its curves, with the real queue and a real worker: all but the time that it takes."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -14,6 +18,7 @@ pytest.importorskip("reasoning_gym", reason="NOT TESTED: requirements/install.sh
 
 from app.demo.plan import KS, SCALES, Demo
 from tests.app.conftest import serving
+from tests.app.processes import CHECKOUT
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import trainer
 
@@ -94,3 +99,23 @@ def test_the_two_differ_in_k_alone(demo: httpx.Client) -> None:
     assert ({each["k"] for each in k1}, {each["k"] for each in k8}) == ({1}, {8})
     assert [each["problem"] for each in k1] == [each["problem"] for each in k8]
     assert {each["transform"] for each in (*k1, *k8)} == {"sloo_minus_one"}
+
+
+def test_the_script_of_several_seeds_writes_what_the_service_says_and_goes_on(
+    demo: httpx.Client, tmp_path: Path
+) -> None:
+    command = [sys.executable, "examples/demo.py", "--size", "small", "--seeds", "0", "--out", str(tmp_path)]
+    first = subprocess.run([*command, "--url", str(demo.base_url)], cwd=CHECKOUT, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    (seed,) = json.loads((tmp_path / "tables/demo.json").read_text())["seeds"]
+    assert [[each["step"] for each in found] for found in seed["curves"].values()] == [[0], [0, 2, 4], [0, 2, 4]]
+    assert 0 < seed["first_curve_seconds"] < seed["seconds"]
+    last = {part: found[-1] for part, found in seed["curves"].items()}
+    for point in seed["differences"]["k8 - k1"]:
+        ends = [
+            next(each["value"] for each in last[part]["points"] if each["k"] == point["k"]) for part in ("k1", "k8")
+        ]
+        assert point["difference"] == pytest.approx(ends[1] - ends[0], abs=1e-12)
+    assert (tmp_path / "images/demo-ends.json").exists()
+    again = subprocess.run([*command, "--url", "http://127.0.0.1:1"], cwd=CHECKOUT, capture_output=True, text=True)
+    assert again.stdout.endswith(first.stdout[first.stdout.index("| seed") :]), "what is there is not asked for again"
