@@ -105,12 +105,15 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
             "GET", f"{one}/problems", query=(("sort", "-solve_rate"), ("filter", "sample"), *which, *page)
         ),
         "GET /v1/evaluations/{evaluation_id}/missing": valid("GET", f"{one}/missing", query=(("n", "9"), *which)),
+        "GET /v1/comparisons": valid(
+            "GET", "/v1/comparisons", query=(("a", evaluation), ("b", evaluation), ("k", "1"), ("level", "0.9"), *which)
+        ),
         "GET /v1/runs": valid("GET", "/v1/runs", query=page),
         "GET /v1/runs/{run}": valid("GET", of_run),
         "PATCH /v1/runs/{run}": valid("PATCH", of_run, {"notes": MARK, "tags": [MARK], "archived": False}),
         "DELETE /v1/runs/{run}": valid("DELETE", of_run),
         "GET /v1/runs/{run}/curves": valid("GET", f"{of_run}/curves", query=(("k", "1"), ("metric", "fail_at_k"))),
-        "GET /v1/runs/{run}/checkpoints/{step}/card": valid("GET", f"{of_run}/checkpoints/120/card"),
+        "GET /v1/runs/{run}/checkpoints/{step}/card": valid("GET", f"{of_run}/checkpoints/0/card"),
         "GET /v1/runs/{run}/groups": valid("GET", f"{of_run}/groups", query=(("step", "120"), *page)),
         "GET /v1/runs/{run}/metrics": valid("GET", f"{of_run}/metrics", query=(("name", "train/loss"), *page)),
         "POST /v1/runs/{run}/groups": valid("POST", f"{of_run}/groups", {"groups": [GROUP, GROUP | {"step": 121}]}),
