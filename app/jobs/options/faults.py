@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from app.errors import in_words_of_json
-
 Fault = tuple[tuple[int | str, ...], str]  # where, and what
 
 
 def faults(kind: type[BaseModel], options: Mapping[str, Any]) -> list[Fault]:
     """Every option that the kind does not have, and every value that it does not take."""
+    from app.errors import in_words_of_json  # not at import: verifiers read options where there is no database driver
+
     try:
         kind.model_validate(dict(options))
     except ValidationError as error:
