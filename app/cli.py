@@ -34,6 +34,7 @@ environment:
   PKPO_ALLOWED_HOSTS JSON list of DNS names under which the service is reached
   PKPO_UPLOAD_DAYS   days for which an uploaded file is kept that no job uses (7)
   PKPO_JOB_LOG_DAYS  days for which the log of an ended job is kept (30)
+  PKPO_DEMO          1: begin the demo, where nobody has; /demo walks through it
   PKPO_WORKER        off: no worker is kept here, although --worker, which `make run` gives, asks for one
 """
 MIGRATE = "Bring the schema of the database to this version's. `pkpo serve` does it by itself."
