@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from app.ingest.columns import CompletionColumns
 from app.ingest.evaluations import SampledModel, create_evaluation, find_evaluation, record_model
@@ -21,6 +22,7 @@ from app.ingest.schemas import NewEvaluation
 from app.ingest.service import record_absent_completions
 from app.ingest.undrawn import undrawn
 from app.ingest.verdicts import Verdict
+from app.ingest.verifiers import record_options
 from app.jobs.options.engines import SamplingSettings
 from app.jobs.specs.training import TrainingSpec
 from app.models import GroupStatistics
@@ -152,6 +154,7 @@ class JobFollower(Follower):
             evaluation = find_evaluation(session, self._work.project_id, id_)
             sha256 = bytes.fromhex(model_sha256(folder))
             record_model(session, evaluation, SampledModel(str(folder), str(folder), None, sha256))
+            self._record_verifier(session)
             lacking = undrawn(session, evaluation, spec.n, None)
         requests = [
             Request(each.problem, each.prompt or "", index, completion_seed(id_, settings.seed, each.problem, index))
@@ -186,12 +189,18 @@ class JobFollower(Follower):
     def _value(self, evaluation_id: UUID) -> float | None:
         with self._work.fenced() as session:
             evaluation = find_evaluation(session, self._work.project_id, evaluation_id)
-            stored = select(GroupStatistics.rewards).filter_by(evaluation_id=evaluation.id)
+            stored = select(GroupStatistics.rewards).filter_by(
+                evaluation_id=evaluation.id, verifier_id=self._record_verifier(session)
+            )
             rewards = [each for each in session.scalars(stored) if each]
         if not rewards:
             return None
         k = min(math.ceil(self._spec.schedule.largest), *map(len, rewards))
         return float(np.mean([max_at_ks(each, [k])[..., 0] for each in rewards]))
+
+    def _record_verifier(self, session: Session) -> int:
+        judge = self._rewards.verifier
+        return record_options(session, self._work.project_id, judge.full_name, judge.told)
 
     def _patiently(self, write: Callable[[], T]) -> T:
         """What the function gives once the database answers; the worker ends us where that takes too long."""

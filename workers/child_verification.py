@@ -12,6 +12,7 @@ from app.ingest.evaluations import find_evaluation
 from app.ingest.service import record_absent_verdicts
 from app.ingest.unjudged import START, Unjudged, count_unjudged, unjudged
 from app.ingest.verdicts import NewVerification, Verdict
+from app.ingest.verifiers import record_options
 from app.jobs.specs import VerificationSpec
 from workers.child_work import JobFailed, Work
 from workers.sandbox import NotOffered
@@ -27,9 +28,10 @@ def run(work: Work) -> None:
         work.say(f"{judge.full_name} judges evaluation {spec.evaluation}")
         with work.fenced() as session:
             evaluation = find_evaluation(session, work.project_id, spec.evaluation)
+            record_options(session, work.project_id, judge.full_name, judge.told)
             work.progress.total = count_unjudged(session, evaluation, judge.full_name)
         if work.progress.total == 0:
-            work.say(f"nothing is left to judge: what {judge.full_name} has judged, with these options or not, stays")
+            work.say(f"nothing is left to judge: {judge.full_name} has judged all, and its verdicts stay")
         statuses: Counter[str] = Counter()
         without_text, after = 0, START
         while page := _page(work, spec, judge, after):

@@ -29,6 +29,18 @@ class OtherWeights(AppError):
         )
 
 
+class OtherOptions(AppError):
+    """A verifier whose options end in the same digits as others, whose verdicts are stored under that name."""
+
+    status, type = 409, "other-options"
+
+    def __init__(self, full_name: str) -> None:
+        super().__init__(
+            f"{full_name} is what verdicts of this verifier with other options are stored as: the digits at the end "
+            "are the same by chance. Any change of an option gives other digits."
+        )
+
+
 class AmbiguousProblemSet(AppError):
     """A bare name of a problem set that has several versions."""
 

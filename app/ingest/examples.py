@@ -26,7 +26,7 @@ SUMMARY: Final[Example] = {
     "problems": 800,
     "completions": 8000,
     "verifiers": [
-        {"verifier": "exact-match@1", "n": 8000, "c": 2737, "rewards": 8000, "infrastructure_errors": 0},
+        {"verifier": "exact-match@1", "options": {}, "n": 8000, "c": 2737, "rewards": 8000, "infrastructure_errors": 0},
     ],
 }
 NEW_COMPLETIONS: Final[Example] = {

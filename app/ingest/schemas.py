@@ -79,6 +79,7 @@ class VerifierTotals(BaseModel):
     """What one verifier has said of all completions of an evaluation."""
 
     verifier: str = Field(description="With its version", examples=["exact-match@1"])
+    options: dict[str, Any] = Field(description="What jobs told it beside its defaults", examples=[{}])
     n: int = Field(description="Completions that passed or did not", examples=[8000])
     c: int = Field(description="Of them passed", examples=[2737])
     rewards: int = Field(description="Completions with a reward", examples=[8000])

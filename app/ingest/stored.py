@@ -22,10 +22,10 @@ from app.ingest.schemas import (
     VerifierTotals,
 )
 from app.ingest.verdicts import Status
+from app.ingest.verifiers import FULL_NAME
 from app.models import Completion, Evaluation, EvaluationProblem, GroupStatistics, Problem, Verification, Verifier
 from app.paging import decode, page
 
-FULL_NAME = func.concat(Verifier.name, "@", Verifier.version)
 PAGE_BYTES: Final = 25 * 1024 * 1024  # of texts: as much as one request records
 
 
@@ -47,15 +47,15 @@ def summary(session: Session, project_id: int, evaluation_id: UUID) -> Evaluatio
 def _totals(session: Session, evaluation: Evaluation) -> list[VerifierTotals]:
     columns = ("n", "c", "n_rewards", "infrastructure_errors")
     rows = session.execute(
-        select(FULL_NAME, *(func.sum(getattr(GroupStatistics, column)) for column in columns))
+        select(FULL_NAME, Verifier.options, *(func.sum(getattr(GroupStatistics, column)) for column in columns))
         .join(Verifier, Verifier.id == GroupStatistics.verifier_id)
         .where(GroupStatistics.evaluation_id == evaluation.id)
         .group_by(Verifier.id)
         .order_by(Verifier.name, Verifier.version)
     )
     return [
-        VerifierTotals(verifier=verifier, n=n, c=c, rewards=rewards, infrastructure_errors=errors)
-        for verifier, n, c, rewards, errors in rows
+        VerifierTotals(verifier=verifier, options=told, n=n, c=c, rewards=rewards, infrastructure_errors=errors)
+        for verifier, told, n, c, rewards, errors in rows
     ]
 
 

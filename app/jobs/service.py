@@ -19,8 +19,10 @@ from app.auth.service import Caller
 from app.config import Settings
 from app.errors import NotFound
 from app.ingest.evaluations import sampled_evaluations
+from app.ingest.verdicts import versioned_name
 from app.jobs.checks import check
 from app.jobs.errors import JobOver
+from app.jobs.options.identity import is_default
 from app.jobs.queue import defer
 from app.jobs.specs import NewJob, Queue, SamplingSpec, VerificationSpec, offer
 from app.models import Job, JobEvent, Worker
@@ -107,8 +109,7 @@ def have_judged(session: Session, job: Job, evaluation_id: UUID) -> None:
     One that runs may have read past the latest completions.
     """
     for verifier in job.spec.get("verifiers", []):
-        told = {"evaluation": str(evaluation_id), "verifier": verifier}
-        if not _waits(session, job.project_id, "verification", told):
+        if not _waits(session, job.project_id, evaluation_id, verifier):
             spec = VerificationSpec(evaluation=evaluation_id, verifier=verifier)
             wanted = NewJob[VerificationSpec](kind="verification", spec=spec)
             _queue(session, Caller(job.project_id, job.api_key_id, frozenset()), wanted)
@@ -289,11 +290,13 @@ def _enqueue(session: Session, job: Job) -> None:
     _tell_state(session, job)
 
 
-def _waits(session: Session, project_id: int, kind: str, told: dict[str, Any]) -> bool:
-    """Whether a job of this kind, told this among others, is queued; it will not start before this transaction ends."""
-    queued = select(Job.id).filter_by(project_id=project_id, kind=kind, state="queued")
-    held = queued.where(Job.spec.contains(told)).limit(1).with_for_update(read=True, key_share=True)
-    return session.scalar(held) is not None
+def _waits(session: Session, project_id: int, evaluation_id: UUID, verifier: str) -> bool:
+    """Whether a job of this verifier, without options, is queued; it will not start before this transaction ends."""
+    queued = select(Job.spec).filter_by(project_id=project_id, kind="verification", state="queued")
+    of_it = queued.where(Job.spec.contains({"evaluation": str(evaluation_id)}))
+    specs = session.scalars(of_it.with_for_update(read=True, key_share=True)).all()
+    named = [each for each in specs if versioned_name(each["verifier"]) == versioned_name(verifier)]
+    return any(is_default(verifier, each.get("options", {})) for each in named)
 
 
 def _end(session: Session, job: Job, state: str, reason: str | None = None) -> None:

@@ -131,7 +131,8 @@ class Verifier(Base):
     id: Mapped[BigKey]
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
-    version: Mapped[str]
+    version: Mapped[str]  # with the first digits of the hash of the options, where there are any
+    options: Mapped[EmptyObject]  # what jobs told it beside the defaults
     created_at: Mapped[Now]
     __table_args__ = (UniqueConstraint("project_id", "name", "version"),)
 

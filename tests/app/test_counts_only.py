@@ -38,7 +38,7 @@ def test_counts_make_a_curve(client: httpx.Client, session: Session) -> None:
     assert post(client, path, *COUNTS).raise_for_status().json() == {"accepted": 3, "replayed": 0}
     answer = client.get(path).raise_for_status().json()
     assert answer["counts_only"] is True
-    totals = {"verifier": "counts@1", "n": 30, "c": 17, "rewards": 0, "infrastructure_errors": 0}
+    totals = {"verifier": "counts@1", "options": {}, "n": 30, "c": 17, "rewards": 0, "infrastructure_errors": 0}
     assert answer["verifiers"] == [totals]
     drawn = client.get(f"{path}/curve", params={"k": [1, 5]}).raise_for_status().json()
     expected = [sum(pass_at_k(10, each["c"], k) for each in COUNTS) / 3 for k in (1, 5)]

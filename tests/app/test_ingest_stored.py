@@ -49,8 +49,8 @@ def test_an_evaluation_is_summed_up_by_verifier(client: httpx.Client, path: str)
     described = client.get(path).json()
     assert described.items() >= {"run": "codellama-7b", "n": 4, "problems": 2, "completions": 8}.items()
     assert described["verifiers"] == [
-        {"verifier": "exact-match@1", "n": 7, "c": 3, "rewards": 7, "infrastructure_errors": 0},
-        {"verifier": "judge@2", "n": 0, "c": 0, "rewards": 1, "infrastructure_errors": 1},
+        {"verifier": "exact-match@1", "options": {}, "n": 7, "c": 3, "rewards": 7, "infrastructure_errors": 0},
+        {"verifier": "judge@2", "options": {}, "n": 0, "c": 0, "rewards": 1, "infrastructure_errors": 1},
     ]
 
 

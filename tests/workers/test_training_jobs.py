@@ -1,5 +1,6 @@
 """Training jobs by a real worker: steps are recorded, checkpoints evaluated, and what was killed goes on."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +40,8 @@ def training(
 @pytest.fixture(scope="module")
 def trained(training: httpx.Client) -> dict[str, Any]:
     """The job of a training that has come to its end."""
-    job = ended(training, submit(training, "training", spec("sums-k2", sums(training, "sums"))), 120)
+    told = spec("sums-k2", sums(training, "sums"), verifier_options={"ignore_case": True})
+    job = ended(training, submit(training, "training", told), 120)
     assert job["state"] == "succeeded", (job, log_of(training, f"/v1/jobs/{job['id']}"))
     return job
 
@@ -100,6 +102,9 @@ def test_checkpoints_are_evaluated_on_problems_that_are_never_trained_on(
         assert evaluation["model"].endswith(f"sums-k2/step-{each['step']:09d}")
         found = training.get(f"/v1/evaluations/{each['evaluation']}/completions?limit=1000").json()["completions"]
         assert len(found) == 9 * 4
+        [judged] = evaluation["verifiers"]
+        assert (judged["n"], judged["options"]) == (9 * 4, {"ignore_case": True})
+        assert re.fullmatch("exact-match@1-[0-9a-f]{8}", judged["verifier"])
     held_out = {each["problem"] for each in found}
     assert held_out & {each["problem"] for each in groups(training, "sums-k2")} == set()
     path = Path(evaluation["model"])

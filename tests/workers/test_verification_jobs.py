@@ -1,5 +1,6 @@
 """Verification jobs by a real worker: what a verifier has not judged is judged, and the curve fills in."""
 
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -92,11 +93,31 @@ def test_completions_are_judged_once_and_the_curve_is_there(working_client: http
     curve = working_client.get(f"{path}/curve?k=1").json()
     assert (curve["verifier"], curve["points"][0]["value"], curve["n_min"]) == ("exact-match@1", 3 / 8, 4)
     assert "5 failed, 3 passed" in events_of(working_client, job)
-    again = verify(working_client, path, ignore_case=True)
+    again = verify(working_client, path, ignore_case=False)  # the default, said
     assert (again["state"], again["progress"]["total"]) == ("succeeded", 0)
-    assert "nothing is left to judge: what exact-match@1 has judged, with these options or not, stays" in events_of(
-        working_client, again
-    )
+    said = "nothing is left to judge: exact-match@1 has judged all, and its verdicts stay"
+    assert said in events_of(working_client, again)
+
+
+def test_two_options_of_a_verifier_give_two_curves_and_nothing_mixes(working_client: httpx.Client) -> None:
+    path = answered(working_client, "two-options")
+    near = "numeric-match@1-" + sha256(b'{"absolute_tolerance":1}').hexdigest()[:8]
+    for options in ({}, {"absolute_tolerance": 1}):
+        job = verify(working_client, path, "numeric-match", **options)
+        assert (job["state"], job["progress"]["total"]) == ("succeeded", 8)
+    totals = working_client.get(path).json()["verifiers"]
+    assert [(each["verifier"], each["options"], each["n"], each["c"]) for each in totals] == [
+        ("numeric-match@1", {}, 8, 3),
+        (near, {"absolute_tolerance": 1}, 8, 8),  # the wrong answers are all 5, and the right ones 4 and 6
+    ]
+    for name, value in (("numeric-match", 3 / 8), ("numeric-match@1", 3 / 8), (near, 1.0)):
+        assert working_client.get(f"{path}/curve?k=1&verifier={name}").json()["points"][0]["value"] == value
+    unnamed = working_client.get(f"{path}/curve?k=1")
+    assert (unnamed.status_code, near in unnamed.text) == (422, True)
+    for options in ({"relative_tolerance": 0}, {"absolute_tolerance": 1.0, "relative_tolerance": 0.0}):
+        again = verify(working_client, path, "numeric-match@1", **options)
+        assert (again["state"], again["progress"]["total"]) == ("succeeded", 0)
+    assert working_client.get(path).json()["verifiers"] == totals
 
 
 def test_a_verdict_that_is_there_stays_and_an_infrastructure_error_is_tried_again(working_client: httpx.Client) -> None:

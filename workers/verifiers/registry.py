@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from app.jobs.options.identity import LONGEST, is_storable
 from app.jobs.options.verifiers import Options, WeightedOptions
 from workers.verifiers.functions import PythonFunction
 from workers.verifiers.grids import ArcGrid
@@ -66,6 +67,12 @@ def verifier(name: str, options: Mapping[str, Any] | None = None) -> Verifier:
         if version not in ("", made.version):
             made.close()
             raise UnknownVerifier(f"{bare} has version {made.version}, not {version}")
+        if not is_storable(full_name := made.full_name):
+            made.close()
+            raise BadOptions(
+                f"verdicts would be stored as {full_name[:LONGEST]!r}: a function's name, its version and eight digits "
+                f"of its options must be letters, digits and ._:-, and {LONGEST} of them with @ at most"
+            )
         return made
     return kind(validated)
 

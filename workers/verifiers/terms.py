@@ -50,12 +50,22 @@ class Weighted(Verifier):
         super().__init__(options)
         self._terms = terms
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its terms, each with its version, its options that are not the defaults, and its weight."""
+        return {
+            "terms": [
+                {"verifier": f"{term.name}@{term.version}", "options": term.told, "weight": said.weight}
+                for term, said in zip(self._terms, self.options.terms, strict=True)
+            ]
+        }
+
     def verify(self, completion: str, problem: Problem) -> Verification:
         """Asks every term."""
         found = [term.verify(completion, problem) for term in self._terms]
         detail: dict[str, Any] = {
             "terms": [
-                {"verifier": term.full_name, "reward": one.reward, "status": one.status, **one.detail}
+                {"verifier": f"{term.name}@{term.version}", "reward": one.reward, "status": one.status, **one.detail}
                 for term, one in zip(self._terms, found, strict=True)
             ]
         }

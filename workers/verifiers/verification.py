@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
+from app.jobs.options.identity import not_default, stored_name
 from app.jobs.options.verifiers import Options
 
 Status = Literal["passed", "failed", "scored", "timeout", "oom", "output_limit", "crash", "infrastructure_error"]
@@ -72,9 +73,14 @@ class Verifier(ABC):
         self.options = options
 
     @property
+    def told(self) -> dict[str, Any]:
+        """Its options that are not the defaults, as JSON."""
+        return not_default(self.options)
+
+    @property
     def full_name(self) -> str:
-        """`name@version`, under which results are stored."""
-        return f"{self.name}@{self.version}"
+        """Under which results are stored: `name@version`, with options `name@version-` and eight digits of theirs."""
+        return stored_name(self.name, self.version, self.told)
 
     @abstractmethod
     def verify(self, completion: str, problem: Problem) -> Verification:

@@ -1,7 +1,7 @@
 """What each verifier is told."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -14,6 +14,9 @@ class Options(BaseModel):
     """What a verifier is told; an option that it does not have is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    OF_THE_MACHINE: ClassVar[frozenset[str]] = frozenset({"slots", "processes"})
+    """Those that say how much is done at one time, and nothing of what is found."""
 
 
 class ExactMatchOptions(Options):

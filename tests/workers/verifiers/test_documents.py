@@ -25,7 +25,7 @@ def run(example: Example, folder: Path) -> None:
 
 def test_both_documents_have_examples() -> None:
     assert len(IN_SANDBOX) == 1
-    assert len(PLAIN) == 3
+    assert len(PLAIN) == 4
 
 
 @pytest.mark.parametrize("example", PLAIN, ids=range(len(PLAIN)))
