@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pkpo
+from app.jobs.specs.training import TrainingSpec
 from pkpo.baselines import baseline
 from tests.documents import ROOT
 
@@ -150,3 +151,19 @@ def test_the_whole_loop_learns_and_keeps_rows(paper: Any, tmp_path: Path, monkey
         assert list(row["pass_at_k"]) == ["1", "2", "4", "8", "12", "16"]
         means = [mean for mean, _ in row["pass_at_k"].values()]
         assert means == sorted(means)
+
+
+SPECS = sorted((ROOT / "examples/paper/specs").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_specs_of_large_models_are_training_jobs_that_were_not_run(path: Path) -> None:
+    kept = json.loads(path.read_text())
+    assert kept["status"].startswith("not run")
+    spec = TrainingSpec.model_validate(kept["spec"])
+    assert (spec.n, spec.k, spec.method, spec.ks) == (16, 8, "sloo_minus_one", (1, 2, 4, 8, 12, 16))
+    assert spec.run == f"paper-{path.stem}-k8"
+
+
+def test_there_is_a_spec_for_each_task_and_model() -> None:
+    assert len(SPECS) == 9
