@@ -1,6 +1,6 @@
 """Two evaluations of one problem set beside each other, and two runs: what changed, and what the intervals support."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -75,6 +75,7 @@ class ComparePage:
     offers_missing: bool = False
     """Whether the refusal is of missing completions."""
     further_ks: tuple[int, ...] = ()
+    options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
 
     @property
     def view(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from dashboards import numerals
 from dashboards.assets import asset_url
 from dashboards.figures import curve_figure, solve_rate_histogram
 from dashboards.reference import operations
+from dashboards.verifier_options import in_words
 from dashboards.workers_note import NOBODY, WorkersNote
 from pkpo.curves import PassAtKCurve
 
@@ -227,6 +228,7 @@ class EvaluationPage:
     refused_ks: tuple[int, ...] = ()
     """Those asked for in vain, the largest being larger than n."""
     run_url: str = "/"
+    options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
     earlier: Neighbour | None = None
     later: Neighbour | None = None
     at_work: tuple[JobAtWork, ...] = ()
@@ -373,6 +375,7 @@ _environment.filters |= {
     "figure_json": figure_json,
     "prose": prose,
     "setting": setting,
+    "in_words": in_words,
 }
 _environment.tests |= {
     "a_curve": lambda outcome: isinstance(outcome, PassAtKCurve),

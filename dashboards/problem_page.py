@@ -3,6 +3,7 @@
 Texts are hostile: they stand as text between tags, never as markup, and long ones are folded and in the end cut.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +88,7 @@ class ProblemPage:
     """Whether there are completions before the first mark, or after the last."""
     more_after: bool
     completion: ShownCompletion | None
+    options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
 
     @property
     def view(self) -> dict[str, str]:

@@ -64,6 +64,7 @@ class RunPage:
     cursor: str | None = None
     next_cursor: str | None = None
     training: TrainingLog | None = None
+    options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
 
     @property
     def ks(self) -> tuple[int | None, ...]:

@@ -14,6 +14,7 @@ from app.estimates.runs import RunOverview, run_overview
 from app.estimates.schemas import ComparisonQuery, RunCurvesQuery, RunsQuery
 from app.estimates.service import evaluation
 from app.ingest.evaluations import read_evaluation
+from app.ingest.verifiers import options_of_verifiers
 from app.pages.queries import CompareQuery
 from app.pages.run import run_url
 from app.pages.training import training_log
@@ -33,6 +34,8 @@ def compare_page(session: Session, project_id: int, query: CompareQuery) -> Comp
     listed = run_queries.newest_evaluations(session, project_id, problem_set_id, MOST_CHOICES, query.filter)
     outcome = _outcome(session, project_id, query) if query.a and query.b else None
     refused = outcome if isinstance(outcome, AppError) else None
+    graders = refused.verifiers if isinstance(refused, errors.VerifierNeeded) else ()
+    used = (outcome.verifier,) if isinstance(outcome, EvaluationComparison) else ()
     return ComparePage(
         a=a,
         b=b,
@@ -44,11 +47,12 @@ def compare_page(session: Session, project_id: int, query: CompareQuery) -> Comp
         more=len(listed) > MOST_CHOICES,
         problem_set=next((each.problem_set for _, each in listed), None) if first else None,
         filter=query.filter,
-        verifiers=refused.verifiers if isinstance(refused, errors.VerifierNeeded) else (),
+        verifiers=graders,
         verifier=query.verifier,
         missing=query.missing,
         offers_missing=isinstance(refused, errors.CompletionsMissing),
         further_ks=tuple(query.k),
+        options=options_of_verifiers(session, project_id, (*graders, *used)),
     )
 
 

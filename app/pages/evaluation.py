@@ -14,6 +14,7 @@ from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import evaluation
 from app.ingest.evaluations import read_evaluation
 from app.ingest.schemas import EvaluationResponse
+from app.ingest.verifiers import options_of_verifiers
 from app.jobs.story import running
 from app.pages.jobs import at_work
 from app.pages.outcomes import bias, shown
@@ -88,6 +89,7 @@ def evaluation_page(
         further_ks=() if too_large else tuple(query.k),
         refused_ks=tuple(query.k) if too_large else (),
         run_url=run_url(described.run),
+        options=options_of_verifiers(session, project_id, found.verifiers),
         earlier=around.earlier,
         later=around.later,
         at_work=around.at_work,

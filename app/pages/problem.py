@@ -14,6 +14,7 @@ from app.ingest import stored
 from app.ingest.evaluations import read_evaluation
 from app.ingest.schemas import VerificationResponse
 from app.ingest.stored import Marked, Strip
+from app.ingest.verifiers import options_of_verifiers
 from app.pages.evaluation import problem_row
 from app.pages.queries import ProblemQuery
 from app.pages.run import run_url
@@ -53,6 +54,7 @@ def problem_page(session: Session, project_id: int, evaluation_id: UUID, query: 
         more_before=strip.more_before,
         more_after=strip.more_after,
         completion=completion,
+        options=options_of_verifiers(session, project_id, found.verifiers),
     )
 
 

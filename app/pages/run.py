@@ -13,6 +13,7 @@ from app.estimates.comparisons import solved_changes
 from app.estimates.curves import EvaluationCurve
 from app.estimates.runs import EvaluationOutcome, run_overview
 from app.estimates.schemas import RunCurvesQuery
+from app.ingest.verifiers import options_of_verifiers
 from app.models import Evaluation
 from app.pages.outcomes import bias
 from app.pages.queries import RunQuery
@@ -43,6 +44,7 @@ def run_page(session: Session, project_id: int, run: str, query: RunQuery, serve
         cursor=query.cursor,
         next_cursor=found.page.next_cursor,
         training=training_log(session, found.run.id),
+        options=options_of_verifiers(session, project_id, found.verifiers),
     )
 
 

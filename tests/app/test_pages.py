@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.auth.service import create_key
+from app.ingest.verifiers import record_options
+from app.models import Project
 from dashboards.numerals import rate
 from tests.app.evaluations import create_evaluation, queries_counted, record
 from tests.app.test_page_answers import page
@@ -216,6 +218,18 @@ def test_verifiers_are_chosen_between(client: httpx.Client) -> None:
     assert "1 0.250" in plus.text
     assert f"{address}/curve.csv?verifier=plus%401" in plus.values("href")
     assert "unknown" in page(client, f"{address}?verifier=minus", 404).text
+
+
+def test_what_a_verifier_was_told_stands_under_its_name(client: httpx.Client, session: Session) -> None:
+    evaluation = create_evaluation(client, run="codellama-7b")
+    record(client, evaluation, {"a": [True, True]}, "python-tests@1")
+    record(client, evaluation, {"a": [True, False]}, "python-tests@1-0a1b2c3d")
+    project = session.scalars(select(Project.id)).one()
+    record_options(session, project, "python-tests@1-0a1b2c3d", {"reward": "fraction"})
+    session.commit()
+    paths = [f"/evaluations/{evaluation}", "/runs/codellama-7b", f"/evaluations/{evaluation}/problem?problem=a"]
+    for path in (*paths, f"/compare?a={evaluation}&b={evaluation}&verifier=python-tests@1-0a1b2c3d"):
+        assert "python-tests@1-0a1b2c3d reward fraction" in page(client, path).text, path
 
 
 def test_rewards_without_a_verdict_are_shown_as_max_at_k(client: httpx.Client) -> None:

@@ -102,7 +102,8 @@ def test_completions_are_judged_once_and_the_curve_is_there(working_client: http
 def test_two_options_of_a_verifier_give_two_curves_and_nothing_mixes(working_client: httpx.Client) -> None:
     path = answered(working_client, "two-options")
     near = "numeric-match@1-" + sha256(b'{"absolute_tolerance":1}').hexdigest()[:8]
-    for options in ({}, {"absolute_tolerance": 1}):
+    choices: tuple[dict[str, float], ...] = ({}, {"absolute_tolerance": 1})
+    for options in choices:
         job = verify(working_client, path, "numeric-match", **options)
         assert (job["state"], job["progress"]["total"]) == ("succeeded", 8)
     totals = working_client.get(path).json()["verifiers"]
@@ -114,7 +115,8 @@ def test_two_options_of_a_verifier_give_two_curves_and_nothing_mixes(working_cli
         assert working_client.get(f"{path}/curve?k=1&verifier={name}").json()["points"][0]["value"] == value
     unnamed = working_client.get(f"{path}/curve?k=1")
     assert (unnamed.status_code, near in unnamed.text) == (422, True)
-    for options in ({"relative_tolerance": 0}, {"absolute_tolerance": 1.0, "relative_tolerance": 0.0}):
+    choices = ({"relative_tolerance": 0}, {"absolute_tolerance": 1.0, "relative_tolerance": 0.0})
+    for options in choices:
         again = verify(working_client, path, "numeric-match@1", **options)
         assert (again["state"], again["progress"]["total"]) == ("succeeded", 0)
     assert working_client.get(path).json()["verifiers"] == totals

@@ -22,7 +22,7 @@ def named(name: str, options: dict[str, Any]) -> str:
     return stored_name(name, "1", not_default(check_options(name, options)))
 
 
-@pytest.mark.parametrize("name", VERIFIER_OPTIONS.keys() - NEEDED.keys())
+@pytest.mark.parametrize("name", sorted(VERIFIER_OPTIONS.keys() - NEEDED.keys()))
 def test_without_options_and_with_the_defaults_said_it_is_name_and_version(name: str) -> None:
     defaults = check_options(name, {}).model_dump(mode="json")
     assert defaults
@@ -88,7 +88,7 @@ def test_a_function_is_named_with_its_version_and_what_it_is_told() -> None:
 HOSTILE = ["\ud800", "\0", "../../etc", "<script>", "@1-00000000", "名", "a" * 60_000, "'; DROP TABLE verifiers; --"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_whatever_is_told_the_name_is_short_and_of_its_letters(text: str) -> None:
     with verifier("format", {"marks": [text]}) as made:
         assert is_storable(made.full_name)
