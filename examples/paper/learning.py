@@ -117,9 +117,9 @@ def weighted(stack: Stack, prompts: Tensor, completions: Tensor, credits: Tensor
     return loss, entropy
 
 
-def solved(stack: Stack, of: Problems, n: int, chunk: int = 128) -> Tensor:
+def solved(stack: Stack, of: Problems, n: int) -> Tensor:
     """How many of n completions of each problem pass, by each policy of the stack, (R, problems)."""
-    found = []
+    found, chunk = [], 128 if of.prompts.is_cuda else 16  # so many fit in a processor's cache
     for start in range(0, len(of), chunk):
         prompts, counts, targets = (each[start : start + chunk] for each in (of.prompts, of.counts, of.targets))
         drawn = stack.sampled(prompts.expand(stack.R, *prompts.shape), n, of.solutions.shape[1])

@@ -5,7 +5,7 @@ runs of an experiment train side by side: `chain3`, three numbers (Figures 3, 6,
 policy that hardly ever succeeds (Figure 8). Rows go to OUT/EXPERIMENT.jsonl as they come; a run that is cut off loses
 its last steps alone. An experiment whose file has its last row is passed over, and one that was cut off begins anew.
 
-    PYTHONPATH=. python examples/paper/reproduce.py --out OUT [--size full | tiny] [--seconds N] [--only NAME]
+    PYTHONPATH=. python examples/paper/reproduce.py --out OUT [--size full | small | tiny] [--seconds N] [--only NAME]
 """
 
 import argparse
@@ -42,12 +42,16 @@ class Size:
     every: int
     teach_batch: int
     pilot_steps: int
+    rates: Sequence[float]  # of the pilot
     seeds: Sequence[int]
+    ks: Sequence[int]
+    rivals: bool = True  # GRPO, and annealing where nothing is easy
 
 
 SIZES = {
-    "full": Size(512, 6, 8, 32, 12_000, 1024, 100, 1024, 300, (0, 1, 2)),
-    "tiny": Size(32, 2, 2, 8, 200, 48, 5, 64, 3, (0, 1)),
+    "full": Size(512, 6, 8, 32, 12_000, 1024, 100, 1024, 300, (3e-5, 1e-4, 2e-4), (0, 1, 2), (1, 2, 4, 8, 16)),
+    "small": Size(64, 3, 4, 16, 2000, 256, 25, 128, 25, (3e-4, 6e-4, 1.2e-3), (0, 1, 2), (1, 4, 8, 16), rivals=False),
+    "tiny": Size(32, 2, 2, 8, 200, 48, 5, 64, 3, (1e-4, 3e-4), (0, 1), (1, 8, 16)),
 }
 
 
@@ -67,15 +71,16 @@ EXPERIMENTS = {
     "chain3": Experiment(3, 0.15, 60, 2500, 0.56, (1, 2, 4, 8, 16)),
     "chain4": Experiment(4, 0.02, 60, 2500, 1.0, (1, 4, 8, 16)),
 }
-PILOT_RATES = (3e-5, 1e-4, 2e-4)
 WANTED_N = 16
 
 
-def arms(experiment: Experiment, seeds: Sequence[int], steps: int) -> list[Arm]:
+def arms(experiment: Experiment, size: Size, steps: int) -> list[Arm]:
     """The runs: each k, annealing from 8 to 1 half way, and GRPO; of every seed."""
     anneal = {"schedule": "step", "from": 8, "to": 1, "at": steps // 2}
-    found = [Arm(f"k={k}", seed, k) for k in experiment.ks for seed in seeds]
-    return found + [Arm("8 to 1", seed, anneal) for seed in seeds] + [Arm("GRPO", seed) for seed in seeds]
+    found = [Arm(f"k={k}", seed, k) for k in experiment.ks if k in size.ks for seed in size.seeds]
+    if size.rivals or experiment.numbers == 3:
+        found += [Arm("8 to 1", seed, anneal) for seed in size.seeds]
+    return found + [Arm("GRPO", seed) for seed in size.seeds if size.rivals]
 
 
 class Log:
@@ -100,13 +105,13 @@ def machine(device: str) -> dict[str, str]:
     return {"device": where, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
 
 
-def piloted(shape: Shape, start: Tensor, setting: Setting, device: str, dtype: torch.dtype) -> dict[str, Any]:
+def piloted(
+    shape: Shape, start: Tensor, setting: Setting, rates: Sequence[float], device: str, dtype: torch.dtype
+) -> dict[str, Any]:
     """The rate at which pass@1 of k=1 and pass@8 of k=8 have the largest sum at the end of a few steps."""
-    runs = [Arm(f"k={k}", 99, k, rate) for rate in PILOT_RATES for k in (1, 8)]
+    runs = [Arm(f"k={k}", 99, k, rate) for rate in rates for k in (1, 8)]
     *_, last = Training(shape, start, runs, setting, device, dtype).rows(lambda: False)
-    scores = {
-        rate: sum(row["pass_at_k"][str(row["k"])][0] for row in last if row["lr"] == rate) for rate in PILOT_RATES
-    }
+    scores = {rate: sum(row["pass_at_k"][str(row["k"])][0] for row in last if row["lr"] == rate) for rate in rates}
     return {"kind": "pilot", "scores": scores, "lr": max(scores, key=scores.__getitem__)}
 
 
@@ -146,16 +151,14 @@ def run(name: str, size: Size, out: Path, end: float, device: str, most_steps: i
     log({"kind": "taught", "experiment": name, "parameters": shape.parameters, "shape": asdict(shape), **how})
     print(name, how, flush=True)
     short = replace(setting, steps=size.pilot_steps, evaluate_every=size.pilot_steps)
-    pilot = piloted(shape, start, short, device, dtype)
+    pilot = piloted(shape, start, short, size.rates, device, dtype)
     log(pilot)
     print(pilot, f"{end - time.monotonic():.0f} s left", flush=True)
     setting = replace(setting, lr=pilot["lr"])
-    each = seconds_of_a_step(
-        Training(shape, start, arms(experiment, size.seeds, steps), setting, device, dtype), device
-    )
+    each = seconds_of_a_step(Training(shape, start, arms(experiment, size, steps), setting, device, dtype), device)
     room = int((end - time.monotonic()) * 0.93 / (each * 1.03)) // size.every * size.every
     setting = replace(setting, steps=max(size.every, min(steps, room)))
-    runs = arms(experiment, size.seeds, setting.steps)
+    runs = arms(experiment, size, setting.steps)
     print(f"{each:.4f} s a step of {len(runs)} runs; {setting.steps} steps", flush=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     log(
