@@ -1,6 +1,6 @@
 """What can be known at submission to be wrong with a job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
 from app.ingest.errors import CountsOnly
 from app.ingest.evaluations import find_evaluation
+from app.ingest.verdicts import versioned_name
 from app.jobs.errors import ModelNotAllowed, UnknownVerifierVersion, unknown_evaluation, wrong_options
 from app.jobs.options.engines import ENGINE_OPTIONS
 from app.jobs.options.faults import faults
@@ -48,6 +49,7 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 raise CountsOnly
             _check_verifier(spec.verifier, spec.options, "/spec/verifier", "/spec/options")
         case SamplingSpec():
+            _check_once(spec.verifiers)
             for i, verifier in enumerate(spec.verifiers):
                 pointer = f"/spec/verifiers/{i}"
                 capability_of(verifier, {}, pointer)
@@ -80,6 +82,14 @@ def _check_verifier(verifier: str, options: Mapping[str, Any], pointer: str, of_
         raise UnknownVerifierVersion(offered, pointer)
     if found := list(faults_of_verifier(verifier, options)):
         raise wrong_options("This verifier", of_options, found)
+
+
+def _check_once(verifiers: Sequence[str]) -> None:
+    """Raise InvalidRequest where a verifier is named a second time; a bare name is version 1."""
+    names = [versioned_name(each) for each in verifiers]
+    if again := [i for i, name in enumerate(names) if name in names[:i]]:
+        errors = [(f"/spec/verifiers/{i}", f"the same as {names.index(names[i])}") for i in again]
+        raise InvalidRequest("A verifier is named twice, and judges once: leave out the second.", errors)
 
 
 def check_server(settings: Settings, base_url: object) -> None:
