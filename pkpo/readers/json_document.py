@@ -10,7 +10,8 @@ from pkpo.readers.source import Source
 def json_document(source: Source) -> object:
     """The document; ReadError when it is none, or has a name twice in one object."""
     try:
-        return json.loads(source.text(), object_pairs_hook=_unique)
+        # An end that comes too early is on the last line that has something.
+        return json.loads(source.text().rstrip(" \t\r\n"), object_pairs_hook=_unique)
     except json.JSONDecodeError as cause:
         raise source.error(f"not JSON: {cause.msg} (column {cause.colno})", cause.lineno) from cause
     except RecursionError:

@@ -238,6 +238,8 @@ def test_what_holds_no_problems_is_refused(write: Write, tmp_path: Path) -> None
     assert "item 1 must be an object, and is 2" in refusal(write([GSM8K, 2]))
     assert "set.jsonl: no problems in it" in refusal(write([]))
     assert ":2: not a JSON object on one line" in refusal(_followed_by(write(GSM8K), '{"question": '))
+    cut = "set.jsonl:1: not JSON: Expecting ',' delimiter (column 17)"
+    assert cut in refusal(_followed_by(write(), '{"question": "?"\n\n'))
     assert "set.jsonl:1: not JSON: Expecting value" in refusal(_followed_by(write(), "task,prompt"))
     (tmp_path / "folder").mkdir()
     assert "folder: a folder without any .json file" in refusal(tmp_path / "folder")
