@@ -37,18 +37,13 @@ def run(work: Work) -> None:
     """Draw what the spec of the job names."""
     spec = SamplingSpec.model_validate(work.spec)
     drawing = _drawing(work, spec)
-    lacking = sum(len(each.sample_indexes) for each in drawing.problems)
-    work.progress.done = len(drawing.problems) * spec.n - lacking
-    work.progress.total = len(drawing.problems) * spec.n
+    lacking = drawing.lacking
     work.say(f"evaluation {drawing.evaluation_id}: {lacking} of {work.progress.total} completions are to be drawn")
     try:
         if lacking:
             _draw(drawing)
     except (SamplingRefused, SamplingFailed) as error:
         raise JobFailed(f"{str(error).removesuffix('.')}.") from error
-    if not lacking:
-        with work.fenced():  # which notes how far it is
-            pass
     work.say(drawing.summary())
 
 
@@ -65,6 +60,11 @@ class Drawing:
     kept: Kept = field(default_factory=lambda: Kept(0, 0, 0))
     _told: float = field(default_factory=time.monotonic)
     _judged: float = field(default_factory=time.monotonic)
+
+    @property
+    def lacking(self) -> int:
+        """How many are to be drawn."""
+        return sum(len(each.sample_indexes) for each in self.problems)
 
     def requests(self) -> Iterator[Request]:
         """Every completion that is lacking, with its seed."""
@@ -112,12 +112,15 @@ def _drawing(work: Work, spec: SamplingSpec) -> Drawing:
         evaluation_id, _ = create_evaluation(session, work.project_id, wanted)
         evaluation = find_evaluation(session, work.project_id, evaluation_id)
         raise_n(session, evaluation, spec.n)
-        problems = undrawn(session, evaluation, spec.n, spec.limit)
-    if not problems:
+        drawing = Drawing(work, spec, evaluation_id, undrawn(session, evaluation, spec.n, spec.limit))
+        # Here, so that a job which fails before it writes anything says of how many.
+        work.progress.total = len(drawing.problems) * spec.n
+        work.progress.done = work.progress.total - drawing.lacking
+    if not drawing.problems:
         raise JobFailed(f"The problem set {spec.problem_set} has no problems.")
-    if silent := next((each.problem for each in problems if each.sample_indexes and each.prompt is None), None):
+    if silent := next((each.problem for each in drawing.problems if each.sample_indexes and each.prompt is None), None):
         raise JobFailed(f"Problem {silent!r} has no prompt, so nothing can be drawn for it.")
-    return Drawing(work, spec, evaluation_id, problems)
+    return drawing
 
 
 def _draw(drawing: Drawing) -> None:

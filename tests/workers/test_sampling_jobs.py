@@ -117,6 +117,7 @@ def test_a_job_that_fails_names_the_problem_and_leaves_nothing_loaded(sampling: 
     client.post("/v1/problem-sets/long@1/problems", json={"problems": [long]}).raise_for_status()
     failed, _ = sampling.done(spec(client, "long", model, problem_set="long"))
     assert (failed["state"], failed["attempt"]) == ("failed", 1)
+    assert (failed["progress"]["done"], failed["progress"]["total"]) == (0, 2)
     assert "Problem 'long': its prompt of 61 tokens and max_tokens 6" in failed["error"]["detail"]
     eventually(lambda: not children(sampling.worker.pid), 30)
 
