@@ -61,8 +61,8 @@ class JobCalls(Service):
         return self._post(f"{_path(job_id)}/{action}", b"{}")
 
     def follow(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every event of the job, by kind, until it has ended; a connection that is lost is made anew."""
-        seen = 0
+        """Every event of the job, by kind, until it has ended; a connection that is lost or closed is made anew."""
+        seen, state = 0, "queued"
         while True:
             call = Call("GET", f"{_path(job_id)}/events", headers={"Last-Event-ID": str(seen)})
             try:
@@ -76,11 +76,16 @@ class JobCalls(Service):
                             case "event":
                                 kind = value
                             case "data":
-                                yield kind, orjson.loads(value)
-                return
+                                payload = orjson.loads(value)
+                                state = payload["state"] if kind == "state" else state
+                                yield kind, payload
             except NoAnswer:
-                time.sleep(PAUSE)
-                self._connection.send(Call("GET", "/healthz"))  # with the patience for a server that restarts
+                pass
+            else:
+                if state not in ("queued", "running"):  # else the server stops
+                    return
+            time.sleep(PAUSE)
+            self._connection.send(Call("GET", "/healthz"))  # with the patience for a server that restarts
 
 
 def _path(job_id: str) -> str:

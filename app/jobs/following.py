@@ -1,6 +1,7 @@
 """The events of a job as they come, without a thread or a connection between two looks at the table."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
@@ -30,10 +31,10 @@ class Look(NamedTuple):
 
 
 async def follow(app: FastAPI, job_id: int, after: int) -> AsyncIterator[bytes]:
-    """Server-sent events from the first with an id above `after`, until the job has ended."""
+    """Server-sent events from the first with an id above `after`, until the job has ended or the server stops."""
     spoke = time.monotonic()
     yield b": follows\n\n"  # so that the headers are sent
-    while True:
+    while not _is_stopping():
         try:
             async with session_slot(app):
                 look = await run_in_threadpool(_look, app, job_id, after)
@@ -49,6 +50,11 @@ async def follow(app: FastAPI, job_id: int, after: int) -> AsyncIterator[bytes]:
             spoke = time.monotonic()
         if len(look.events) < MOST_AT_ONCE:
             await asyncio.sleep(PAUSE)
+
+
+def _is_stopping() -> bool:
+    """Whether this process was told to end: uvicorn, whose server listens to signals, first waits for all answers."""
+    return bool(getattr(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), "should_exit", False))
 
 
 def _look(app: FastAPI, job_id: int, after: int) -> Look:
