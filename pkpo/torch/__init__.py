@@ -6,12 +6,13 @@
 The same names, formulas and refusals, tensors of shape (..., n) in and out, and two arguments more.
 
 check: True looks at the rewards and raises what pkpo.transforms raises, in its words; on an accelerator the host waits
-    for that look. False never waits, but in the first call with an n and k, which copies their weights to the device.
-    It refuses what types and shapes tell. A group that holds a reward that is not finite (for alpha_loo neither 0 nor
-    1), or by its mask or labels fewer rewards than the transform needs at k, gets NaN for credits: it has no unbiased
-    ones, and a 0 would say that it was credited and taught nothing. To pass over short groups, mask the whole of them:
-    mask & (mask.sum(-1, keepdim=True) >= pkpo.smallest_n(name, k)). Credits beyond the range of dtype are infinite.
-    With scale="rms" either reaches the whole batch, through its root mean square.
+    for that look. False never waits, but in the first call with an n and k, which copies their weights to the device,
+    and in the first on a CUDA device, which tries the kernels of pkpo.torch.fused there. It refuses what types and
+    shapes tell. A group that holds a reward that is not finite (for alpha_loo neither 0 nor 1), or by its mask or
+    labels fewer rewards than the transform needs at k, gets NaN for credits: it has no unbiased ones, and a 0 would say
+    that it was credited and taught nothing. To pass over short groups, mask the whole of them: mask & (mask.sum(-1,
+    keepdim=True) >= pkpo.smallest_n(name, k)). Credits beyond the range of dtype are infinite. With scale="rms" either
+    reaches the whole batch, through its root mean square.
 dtype: of the result. None keeps that of floating rewards and takes torch.get_default_dtype() for bool and int. The work
     is done in float64 whatever it is and rounded to it once; on MPS, which has no float64, in float32.
 

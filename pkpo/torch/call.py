@@ -1,6 +1,10 @@
 """One call of pkpo.torch: from what is asked for to credits in the place of the rewards, and the look at them."""
 
 from dataclasses import replace
+from functools import cache
+from types import ModuleType
+from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
@@ -11,7 +15,7 @@ from pkpo import transforms
 from pkpo.asked import Asked
 from pkpo.inputs import check_sizes
 from pkpo.torch import flat
-from pkpo.torch.credits import credits_of, form_of, rank
+from pkpo.torch.credits import LARGEST, arithmetic_of, credits_of, form_of, rank
 from pkpo.torch.groups import Groups, dtype_of, groups_of, host, labels_of, refuse
 from pkpo.transforms import SCALES, Scale
 
@@ -34,18 +38,21 @@ def credits_for(
     if baseline is not None:
         groups, shrink = _less(groups, _below(baseline, g, ids is not None))
     sizes = groups.sizes
+    result = dtype_of(g, dtype)
     if ids is None:
         check_sizes(what.name, what.needed, what.at, tuple(g.shape), None, what.hint)
-        credits = _in_rows(what, groups, scale == "mean")
+        last = baseline is None and scale != "rms"
+        credits = _in_rows(what, groups, scale == "mean", result if last else groups.arithmetic.dtype)
     else:
         valid = None if groups.valid is None else groups.valid[0]
         arranged = flat.arranged(_binary_or_nan(what, groups).rewards[0], ids, valid)
         credits = flat.credits_of(arranged, what.parts, what.needed, scale == "mean", groups.arithmetic)[None]
         sizes = arranged.size
-    credits = credits / shrink
+    if baseline is not None:
+        credits = credits / shrink
     if scale == "rms":
         credits = unit_rms(credits, groups.valid)
-    credits = credits.reshape(g.shape).to(dtype_of(g, dtype))
+    credits = credits.reshape(g.shape).to(result)
     if check and not Groups(groups.rewards, groups.valid, sizes, groups.arithmetic).are_sound(what.needed, credits):
 
         def look(values: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> object:
@@ -58,8 +65,12 @@ def credits_for(
     return credits
 
 
-def _in_rows(what: Asked, groups: Groups, mean: bool) -> Tensor:
-    """The credits of groups of shape (P, n)."""
+def _in_rows(what: Asked, groups: Groups, mean: bool, dtype: torch.dtype) -> Tensor:
+    """The credits of groups of shape (P, n), in this dtype or in that of the arithmetic."""
+    if (kernels := _kernels(groups)) is not None:
+        form = form_of(what.parts, groups.rewards, None, groups.arithmetic)
+        fused: Tensor = kernels.credits_of(groups.rewards, form, mean, what.binary, dtype)
+        return fused
     groups = _binary_or_nan(what, groups)
     rewards, valid, sizes, arithmetic = groups.rewards, groups.valid, groups.sizes, groups.arithmetic
     ranked = rank(rewards, valid, sizes, what.needed, arithmetic)
@@ -67,6 +78,29 @@ def _in_rows(what: Asked, groups: Groups, mean: bool) -> Tensor:
         ranked = replace(ranked, scale=ranked.scale * (rewards.shape[1] if sizes is None else sizes[:, None]))
     credits = credits_of(ranked, form_of(what.parts, rewards, sizes, arithmetic), arithmetic)
     return credits if valid is None else credits.masked_fill(~valid, 0)
+
+
+def _kernels(groups: Groups) -> ModuleType | None:
+    """pkpo.torch.fused where it runs and takes these groups: on a CUDA device, without a mask, none of a compiler's."""
+    g = groups.rewards
+    if torch.compiler.is_compiling() or not g.is_cuda or groups.valid is not None:
+        return None
+    if type(g) is not Tensor or torch._C._functorch.is_functorch_wrapped_tensor(g):  # torch.func.vmap has no storage
+        return None
+    return tried_kernels(g.device) if g.numel() > 0 and g.shape[1] <= LARGEST else None
+
+
+@cache
+def tried_kernels(device: torch.device) -> ModuleType | None:
+    """pkpo.torch.fused, tried once; None, with a warning, where Triton is missing or does not run."""
+    try:
+        from pkpo.torch import fused
+
+        fused.try_on(device)
+    except (ImportError, RuntimeError) as error:
+        warn(f"pkpo.torch works without its kernels, several times slower: {error}", stacklevel=6)
+        return None
+    return fused
 
 
 def _binary_or_nan(what: Asked, groups: Groups) -> Groups:
@@ -79,12 +113,16 @@ def _binary_or_nan(what: Asked, groups: Groups) -> Groups:
 
 def _below(baseline: Tensor | float, g: Tensor, flat: bool) -> Tensor:
     """The baseline as a tensor that broadcasts to the rewards in rows; ValueError where shape or device are others."""
-    given = baseline if isinstance(baseline, Tensor) else torch.as_tensor(baseline, dtype=torch.float64)
+    given: Any = baseline
+    if isinstance(given, int | float):  # made where it is used: a copy from the host would wait
+        given = torch.full((), given, dtype=arithmetic_of(g.device).dtype, device=g.device)
+    elif not isinstance(given, Tensor):
+        given = torch.as_tensor(given, dtype=torch.float64)
     if isinstance(baseline, Tensor) and given.device != g.device:
         raise ValueError(f"baseline must be on the device of the rewards, {g.device}; got {given.device}")
     shape = g.shape if flat else g.shape[:-1]
     try:
-        below = given.detach().broadcast_to(shape)
+        below: Tensor = given.detach().broadcast_to(shape)
     except RuntimeError as error:
         raise ValueError(
             f"baseline of shape {tuple(given.shape)} does not broadcast to groups of shape {tuple(shape)}"

@@ -35,6 +35,9 @@ class Arithmetic:
 
 DOUBLE = Arithmetic(torch.float64, LIFT, 2.0**500, -524, torch.int64, 1023, 52)
 SINGLE = Arithmetic(torch.float32, 40, 2.0**60, -68, torch.int32, 127, 23)
+_ARITHMETICS = {each.dtype: each for each in (DOUBLE, SINGLE)}
+
+LARGEST = 2**21  # rewards in a group that pkpo.torch.fused takes; here because that imports triton
 
 
 def arithmetic_of(device: torch.device) -> Arithmetic:
@@ -148,6 +151,7 @@ def _constant(function: Made) -> Made:
     """The function, the results of which torch.compile is to take for constants of the graph.
 
     torch.compiler.assume_constant_result does no more, but it imports the compiler, which takes as long as torch does.
+    Its arguments are to be ones that torch 2.11 takes for constants, a dtype and not an Arithmetic.
     """
     vars(function)["_dynamo_marked_constant"] = True
     return function
@@ -161,16 +165,17 @@ def form_of(parts: Parts, g: Tensor, sizes: Tensor | None, arithmetic: Arithmeti
     n = len(range(g.shape[1]))  # a plain number, where torch.compile would trace a symbol
     keep = type(g) is Tensor  # what is made under a fake tensor is fake itself, of no use to the next call
     if sizes is None:
-        return _full_form(parts, n, g.device, arithmetic, keep)
+        return _full_form(parts, n, g.device, arithmetic.dtype, keep)
     if n > TABLED:
         return _ragged_form(parts, n, sizes, arithmetic, keep)
-    table = _table(parts, n, g.device, arithmetic, keep)
+    table = _table(parts, n, g.device, arithmetic.dtype, keep)
     return Form(*(None if part is None else part[sizes] for part in table))
 
 
 @_constant
-def _full_form(parts: Parts, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+def _full_form(parts: Parts, n: int, device: torch.device, dtype: torch.dtype, keep: bool) -> Form:
     """The weights that pkpo.credits uses for groups of n, each within 0.5 ulp, shape (n - 1,) or (n,)."""
+    arithmetic = _ARITHMETICS[dtype]
 
     def tensor(part: NDArray[np.float64] | None) -> Tensor | None:
         if part is None:
@@ -183,22 +188,24 @@ def _full_form(parts: Parts, n: int, device: torch.device, arithmetic: Arithmeti
         made = credits.form(parts, n)
         return Form(tensor(made.below), tensor(made.middle), tensor(made.level))
 
-    return _forms.get((parts, n, device, arithmetic.dtype), make) if keep else make()
+    return _forms.get((parts, n, device, dtype), make) if keep else make()
 
 
 @_constant
-def _table(parts: Parts, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> Form:
+def _table(parts: Parts, n: int, device: torch.device, dtype: torch.dtype, keep: bool) -> Form:
     """The forms of groups of 0..n completions among n places, shape (n + 1, n - 1) or (n + 1, n)."""
+    arithmetic = _ARITHMETICS[dtype]
 
     def make() -> Form:
         return _ragged_form(parts, n, torch.arange(n + 1, device=device), arithmetic, keep)
 
-    return _forms.get((parts, n, device, arithmetic.dtype, "by size"), make) if keep else make()
+    return _forms.get((parts, n, device, dtype, "by size"), make) if keep else make()
 
 
 @_constant
-def _binomials_of(a: int, n: int, device: torch.device, arithmetic: Arithmetic, keep: bool) -> _Binomials:
+def _binomials_of(a: int, n: int, device: torch.device, dtype: torch.dtype, keep: bool) -> _Binomials:
     """C(t, a) for t = 0..n-1."""
+    arithmetic = _ARITHMETICS[dtype]
 
     def make() -> _Binomials:
         exact = binomials(a, n)
@@ -207,7 +214,7 @@ def _binomials_of(a: int, n: int, device: torch.device, arithmetic: Arithmetic, 
             torch.tensor(exact.exponent, dtype=arithmetic.integer, device=device),
         )
 
-    return _binomials.get((a, n, device, arithmetic.dtype), make) if keep else make()
+    return _binomials.get((a, n, device, dtype), make) if keep else make()
 
 
 def _ragged_form(parts: Parts, width: int, sizes: Tensor, arithmetic: Arithmetic, keep: bool) -> Form:
@@ -276,15 +283,15 @@ def _l_statistic(v: tuple[float, ...], m: Tensor, n: Tensor, width: int, arithme
     if k == 1:
         one = _gap_form_at("centered", 1, m, n, width, arithmetic, keep)
         return Form(*(_plus(None, part, v[0]) for part in one))
-    whole = _binomials_of(k - 1, width, m.device, arithmetic, keep)
+    whole = _binomials_of(k - 1, width, m.device, arithmetic.dtype, keep)
 
     def weights(t: Tensor, ranks: Callable[[int], int]) -> Tensor:
         top, beneath = (n - 1).clamp(min=0), (n - 1 - t).clamp(min=0)
         total = torch.zeros_like(t * n, dtype=arithmetic.dtype)
         for j, weight in enumerate(v, 1):
             if weight * ranks(j):
-                low = _binomials_of(j - 1, width, m.device, arithmetic, keep)
-                high = _binomials_of(k - j, width, m.device, arithmetic, keep)
+                low = _binomials_of(j - 1, width, m.device, arithmetic.dtype, keep)
+                high = _binomials_of(k - j, width, m.device, arithmetic.dtype, keep)
                 share = low.mantissa[t] * high.mantissa[beneath] / whole.mantissa[top]
                 power = power_of_two(low.exponent[t] + high.exponent[beneath] - whole.exponent[top], arithmetic)
                 total = total + share * power * (ranks(j) * weight / (k - 1))
@@ -300,7 +307,7 @@ def order_weights_of(k: int, i: Tensor, n: Tensor, width: int, arithmetic: Arith
     As k / n * C(i - 1, k - 1) / C(n - 1, k - 1). Falling from k / n at the top by (i - k) / (i - 1) a rank would drift
     over many ranks; the binomials come from the host, where they are exact.
     """
-    known = _binomials_of(k - 1, width, i.device, arithmetic, keep)
+    known = _binomials_of(k - 1, width, i.device, arithmetic.dtype, keep)
     place, top = (i - 1).clamp(min=0), (n - 1).clamp(min=0)
     power = power_of_two(known.exponent[place] - known.exponent[top], arithmetic)
     w = known.mantissa[place] / known.mantissa[top] * (k / n.to(arithmetic.dtype)) * power
@@ -317,7 +324,7 @@ def shares_of(k: int, n: Tensor, width: int, arithmetic: Arithmetic, keep: bool)
     """C(t, j) C(n-1-t, k-1-j) / C(n-1, k-1) times 2^lift, n of shape (P, 1): shape (P, width, k), t = 0..width-1."""
     t = torch.arange(width, device=n.device)
     top, beneath = (n - 1).clamp(min=0), (n - 1 - t).clamp(min=0)
-    columns = [_binomials_of(j, width, n.device, arithmetic, keep) for j in range(k)]
+    columns = [_binomials_of(j, width, n.device, arithmetic.dtype, keep) for j in range(k)]
     whole = columns[-1]
     shares = [
         low.mantissa[t]

@@ -1,6 +1,7 @@
 """pkpo.torch: groups by label, and the transforms with arguments of their own, against NumPy's."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import pkpo
 import pkpo.torch
+from pkpo.torch.call import tried_kernels
 from pkpo.torch.credits import TABLED
 from tests.pkpo import exact
 from tests.pkpo.test_torch import masked, rewards
@@ -202,6 +204,14 @@ def test_what_only_tensors_can_get_wrong_is_refused() -> None:
             pkpo.torch.history(LONG, 1, torch.zeros(2), check=check)
 
 
+def test_without_triton_calls_go_on_without_kernels_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pkpo.torch.fused", raising=False)
+    monkeypatch.delattr(pkpo.torch, "fused", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.warns(UserWarning, match="pkpo.torch works without its kernels, several times slower: .*triton"):
+        assert tried_kernels.__wrapped__(torch.device("cpu")) is None
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="synchronisation is NOT tested here: there is no CUDA device")
 @every
 def test_nothing_waits_for_a_gpu(call: Call) -> None:
@@ -216,3 +226,16 @@ def test_nothing_waits_for_a_gpu(call: Call) -> None:
         finally:
             torch.cuda.set_sync_debug_mode("default")
         assert torch.equal(found, expected)
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="numbers of a GPU are NOT tested here: there is no CUDA device"
+)
+@every
+def test_a_gpu_gives_what_a_processor_gives(call: Call) -> None:
+    g, labels, mask = labelled(64)
+    for more in ({"groups": labels}, {"groups": labels, "mask": mask}):
+        on_card = call(pkpo.torch, g.cuda(), dtype=torch.float64, **{name: each.cuda() for name, each in more.items()})
+        assert_close(on_card.cpu(), call(pkpo.torch, g, dtype=torch.float64, **more).numpy(), 4.0)
+    for single in (rewards(256, 16), rewards(16, 8)):
+        assert_close(call(pkpo.torch, single.cuda(), dtype=torch.float64).cpu(), call(pkpo, single.numpy()), 4.0)
