@@ -18,6 +18,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from pkpo.intervals import student_t
+
 HERE = Path(__file__).parent
 SHARED = runpy.run_path(str(HERE.parent / "figures.py"))  # the look of the other figures
 COLOURS = {
@@ -45,7 +47,7 @@ class Results:
     def one(self, kind: str) -> Row:
         """The line of a kind that is there once."""
         (found,) = (line for line in self.lines if line["kind"] == kind)
-        return found  # type: ignore[no-any-return]
+        return dict(found)
 
     def over_steps(self, name: str, figure: str) -> tuple[list[int], Floats]:
         """Steps, and a figure of every seed at each, shape (seeds, steps); "pass@4" is one, as "entropy"."""
@@ -62,6 +64,10 @@ class Results:
     def last(self, name: str, figure: str) -> Floats:
         """A figure after the last step, shape (seeds,)."""
         return np.asarray(self.over_steps(name, figure)[1][:, -1])
+
+    def start(self, figure: str) -> float:
+        """A figure before the first step: the mean over all runs, which begin equal."""
+        return float(np.mean([self.over_steps(name, figure)[1][:, 0] for name in self.names]))
 
 
 def mean_and_error(each: Floats) -> tuple[Floats, Floats]:
@@ -114,10 +120,28 @@ def table(results: Results, columns: Iterable[str]) -> str:
     """Markdown: a row for each run and for the start, means and standard errors over seeds after the last step."""
     columns = list(columns)
     rows = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    start = [float(results.over_steps(results.names[0], c)[1][:, 0].mean()) if "@" in c else None for c in columns]
+    start = [results.start(column) if "@" in column else None for column in columns]
     rows.append("| before | " + " | ".join("" if each is None else f"{each:.3f}" for each in start) + " |")
     for name in results.names:
         cells = ["{:.3f} ± {:.3f}".format(*mean_and_error(results.last(name, column))) for column in columns]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def differences(results: Results, columns: Iterable[str], than: str = "k=1") -> str:
+    """Markdown: each run less that of `than` with the same seed after the last step, and the 95 % interval of its mean.
+
+    By Student's t over the seeds, which both runs share with their problems and the order of them.
+    """
+    columns = list(columns)
+    rows = [f"| less {than} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in (name for name in results.names if name != than):
+        cells = []
+        for column in columns:
+            each = results.last(name, column) - results.last(than, column)
+            mean, error = mean_and_error(each)
+            reach = student_t(0.95, len(each) - 1) * error
+            cells.append(f"{mean:+.3f} ± {reach:.3f}" + ("" if abs(mean) > reach else " (0 inside)"))
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
@@ -134,19 +158,23 @@ def figures(folder: Path) -> dict[str, go.Figure]:
         results = Results(main)
         panels = [("cumulative_solve_rate", "cumulative solve rate, training"), ("entropy", "entropy of a token, nats")]
         found["paper-figure-6"] = titled(
-            lines(results, ["k=1", "k=4", "k=8"], panels), "Figure 6: training problems solved at least once; entropy"
+            lines(results, ["k=1", "k=4", "k=8"], panels),
+            "k = 4 and 8 solve more of the training problems than k = 1, at a higher entropy",
         )
-        found["paper-figure-7"] = titled(matrix(results), "Figure 7: what a policy is trained for, and pass@k")
+        found["paper-figure-7"] = titled(
+            matrix(results), "k = 1 is best at pass@1, k = 8 from pass@8 on; k = n = 16 is best nowhere"
+        )
         panels = [(f"pass@{k}", f"pass@{k}, held out") for k in (1, 4, 16)]
         found["paper-figure-3"] = titled(
-            lines(results, ["k=1", "k=8", "8 to 1"], panels), "Figure 3: k from 8 to 1 half way, against either"
+            lines(results, ["k=1", "k=8", "8 to 1"], panels), "k from 8 to 1 half way: between k = 1 and k = 8"
         )
     if (folder / "chain4.jsonl").exists():
         results = Results(folder / "chain4.jsonl")
         panels = [("cumulative_solve_rate", "cumulative solve rate, training")]
         panels += [(f"pass@{k}", f"pass@{k}, held out") for k in (1, 16)]
         found["paper-figure-8"] = titled(
-            lines(results, ["k=1", "k=4", "k=8", "k=16"], panels), "Figure 8: four numbers, hardly ever solved at first"
+            lines(results, ["k=1", "k=4", "k=8", "k=16"], panels),
+            "Four numbers, solved one time in 50 at first: k = 1 does not stall",
         )
     return found
 
@@ -160,12 +188,14 @@ def main() -> None:
     for name, figure in figures(arguments.results).items():
         SHARED["draw"](name, figure, arguments.out)
     for path in sorted(arguments.results.glob("*.jsonl")):
-        print(path.stem, *(f"\n\n{table(Results(path), each)}" for each in tables()), "\n")
+        print(path.stem, *tables(Results(path)), sep="\n\n")
 
 
-def tables() -> list[list[str]]:
-    """The columns of the tables."""
-    return [[f"pass@{k}" for k in K_EVAL], ["cumulative_solve_rate", "entropy", "zero_signal", "reward"]]
+def tables(results: Results) -> list[str]:
+    """What the page shows of an experiment."""
+    held_out, training = [f"pass@{k}" for k in K_EVAL], ["cumulative_solve_rate", "entropy", "zero_signal", "reward"]
+    found = [table(results, held_out), differences(results, held_out), table(results, training)]
+    return [*found, differences(results, training[:2])]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """examples/paper: problems and verification are countdown's, stacked policies are policies, credits are pkpo's."""
 
 import json
+import runpy
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -167,3 +168,47 @@ def test_specs_of_large_models_are_training_jobs_that_were_not_run(path: Path) -
 
 def test_there_is_a_spec_for_each_task_and_model() -> None:
     assert len(SPECS) == 9
+
+
+KEPT = ROOT / "examples/paper/results"
+PAGE = (ROOT / "docs/reproduction.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def draw() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "examples/paper/draw.py"))
+
+
+@pytest.mark.parametrize("name", ["chain3", "chain4"])
+def test_the_page_shows_what_was_kept(draw: dict[str, Any], name: str) -> None:
+    results = draw["Results"](KEPT / f"{name}.jsonl")
+    for table in draw["tables"](results):
+        assert table in PAGE
+    assert f"{results.one('taught')['parameters']:,} parameters" in PAGE
+    assert results.one("end")["step"] == results.one("setting")["steps"]
+
+
+def test_figures_show_the_means_over_seeds_that_were_kept(draw: dict[str, Any]) -> None:
+    rows = [json.loads(line) for line in (KEPT / "chain3.jsonl").read_text().splitlines()]
+    last = max(row["step"] for row in rows if row["kind"] == "row")
+    of_8 = [row for row in rows if row["kind"] == "row" and row["name"] == "k=8" and row["step"] == last]
+    assert sorted(row["seed"] for row in of_8) == [0, 1, 2]
+    expected = sum(row["pass_at_k"]["16"][0] for row in of_8) / 3
+    figures = draw["figures"](KEPT)
+    assert list(figures) == ["paper-figure-6", "paper-figure-7", "paper-figure-3", "paper-figure-8"]
+    lines = [trace for trace in figures["paper-figure-3"].data if trace.name == "k=8"]
+    assert lines[-1].y[-1] == pytest.approx(expected)
+    matrix = figures["paper-figure-7"].data[0]
+    assert matrix.text[list(matrix.y).index("k=8")][-1].startswith(f"{expected:.3f}")
+
+
+def test_intervals_of_differences_are_students(draw: dict[str, Any], tmp_path: Path) -> None:
+    """By hand: differences .1, .2, .3 have mean .2 and standard error .1 / sqrt(3), and t is 4.303."""
+    rows = [
+        {"kind": "row", "step": 5, "name": name, "seed": seed, "pass_at_k": {"4": [value, 0.0]}}
+        for name, values in (("k=1", (0.3, 0.3, 0.3)), ("k=8", (0.4, 0.5, 0.6)))
+        for seed, value in enumerate(values)
+    ]
+    (tmp_path / "kept.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = draw["differences"](draw["Results"](tmp_path / "kept.jsonl"), ["pass@4"])
+    assert found.endswith("| k=8 | +0.200 ± 0.248 (0 inside) |")
