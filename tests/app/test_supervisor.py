@@ -31,8 +31,9 @@ from tests.app.processes import (
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # With the API command [], the service as it is; with another one, that in place of the API, on an empty database.
 SERVE = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
 from app.embedded_postgres.data_folder import EmbeddedPostgresError
 from app.supervisor import API, serve_embedded
 folder, host, port, command = sys.argv[1:]
