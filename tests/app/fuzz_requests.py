@@ -106,7 +106,9 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
         ),
         "GET /v1/evaluations/{evaluation_id}/missing": valid("GET", f"{one}/missing", query=(("n", "9"), *which)),
         "GET /v1/comparisons": valid(
-            "GET", "/v1/comparisons", query=(("a", evaluation), ("b", evaluation), ("k", "1"), ("level", "0.9"), *which)
+            "GET",
+            "/v1/comparisons",
+            query=(("a", evaluation), ("b", evaluation), ("k", "1"), ("missing", "fail"), *which),
         ),
         "GET /v1/runs": valid("GET", "/v1/runs", query=page),
         "GET /v1/runs/{run}": valid("GET", of_run),
@@ -125,7 +127,7 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
 
 
 def _of_jobs(evaluation: str, of_job: str, page: tuple[tuple[str, str], ...]) -> dict[str, Sent]:
-    to_verify = {"evaluation": evaluation, "verifier": "exact-match", "options": {"a": [1]}}
+    to_verify = {"evaluation": evaluation, "verifier": "exact-match", "options": {"extract": ["boxed", "text"]}}
     return {
         "POST /v1/uploads": Sent("POST", "/v1/uploads", b'{"problem": "sample_0"}', OCTETS, "filename=results.jsonl"),
         "POST /v1/jobs": valid("POST", "/v1/jobs", {"kind": "verification", "spec": to_verify, "priority": 1}),

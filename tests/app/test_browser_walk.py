@@ -98,7 +98,7 @@ def test_the_lines_of_several_samplings_are_named(page: Page) -> None:
     named = page.locator(".run .notes").last
     expect(named).to_contain_text("solid at temperature 0.2; dotted at temperature 1.0.")
     expect(named).not_to_contain_text("top_p")
-    assert page.locator(".scatterlayer .trace").count() == 4, "at k = 1 and 8, each twice"
+    assert page.locator("section.run .scatterlayer .trace").count() == 4, "at k = 1 and 8, each twice"
 
 
 @pytest.mark.parametrize("run_page", [False, True])
@@ -112,7 +112,7 @@ def test_a_k_beyond_n_is_refused_beside_the_field(page: Page, run_page: bool) ->
     expect(alert).to_contain_text("pass@99 needs 99 completions of each problem")
     expect(alert).to_contain_text("is 8.")
     expect(page.get_by_label("t k =")).to_have_value("99")
-    expect(page.locator(".canvas")).to_have_count(0 if run_page else 2)
+    expect(page.locator("section.run .canvas" if run_page else ".canvas")).to_have_count(0 if run_page else 2)
     page.get_by_label("t k =").fill("3")
     page.get_by_role("button", name="Show").click()
     drawn(page)

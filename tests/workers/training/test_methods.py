@@ -133,7 +133,7 @@ def test_prompts_that_leave_no_room_for_a_completion_are_told_before_the_first_s
 
 
 def test_what_pkpo_takes_of_a_step_of_the_papers_size_is_less_than_a_hundredth(tmp_path: Path) -> None:
-    told = small.spec(model={**small.TINY, "hidden": 64, "layers": 2}, n=16, problems_per_step=16, k=8, steps=7)
+    told = small.spec(model={**small.TINY, "hidden": 128, "layers": 4}, n=16, problems_per_step=16, k=8, steps=5)
     _, follower = small.trained(tmp_path, told)
     spent = [{name: each.metrics[f"seconds/{name}"] for name in PARTS} for each in follower.records]
     assert np.median([each["pkpo"] / sum(each.values()) for each in spent]) < 0.01
