@@ -25,7 +25,6 @@ from typing import Any, Final
 
 import figures
 import httpx
-import playwright.sync_api
 import plotly.graph_objects as go
 
 import pkpo
@@ -266,11 +265,10 @@ def drawn(kept: Answer, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures.items():
-        folder.joinpath(f"{name}.json").write_text(figure.to_json() + "\n")
         try:
             figures.draw(name, figure, folder)
-        except playwright.sync_api.Error as error:
-            print(f"{name}.png was not drawn: {str(error).splitlines()[0]}", file=sys.stderr)
+        except figures.NotDrawn as error:
+            print(f"{name}.png was not drawn: {error}", file=sys.stderr)
 
 
 def run(arguments: argparse.Namespace) -> None:

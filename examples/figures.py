@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from playwright.sync_api import ViewportSize, sync_playwright
 from plotly.subplots import make_subplots
 
 import pkpo
@@ -242,18 +241,29 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
 }
 
 
+class NotDrawn(Exception):
+    """There is no browser that draws; the JSON is there."""
+
+
 def draw(name: str, figure: go.Figure, folder: Path) -> None:
-    """The figure of that name in the folder: as a picture, and as JSON."""
+    """The figure of that name in the folder: as JSON, and as a picture; NotDrawn where only the first can be."""
     folder.joinpath(f"{name}.json").write_text(figure.to_json() + "\n")
+    try:  # not of what a service needs: who measures on a plain installation still has the numbers
+        from playwright.sync_api import Error, ViewportSize, sync_playwright
+    except ImportError as error:
+        raise NotDrawn("playwright is not installed: make install-test system-packages") from error
     size = ViewportSize(width=figure.layout.width, height=figure.layout.height)
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
-        page_file = Path(temporary, "figure.html")
-        figure.write_html(page_file, include_plotlyjs=True, config={"staticPlot": True})
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport=size, device_scale_factor=1.5)
-        page.goto(page_file.as_uri(), wait_until="networkidle")
-        page.locator(".plot-container").first.screenshot(path=folder / f"{name}.png")
-        browser.close()
+    try:
+        with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+            page_file = Path(temporary, "figure.html")
+            figure.write_html(page_file, include_plotlyjs=True, config={"staticPlot": True})
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            page = browser.new_page(viewport=size, device_scale_factor=1.5)
+            page.goto(page_file.as_uri(), wait_until="networkidle")
+            page.locator(".plot-container").first.screenshot(path=folder / f"{name}.png")
+            browser.close()
+    except Error as error:
+        raise NotDrawn(str(error).splitlines()[0]) from error
 
 
 def main() -> None:

@@ -4,9 +4,7 @@ It exits with 0 when the job is done, or failed for a reason that it noted. Any 
 that has loaded a model says instead that the job is over, and waits for another one that needs the same.
 """
 
-import ctypes
 import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ from app.jobs import service
 from app.jobs.service import Attempt, AttemptLost
 from app.models import Job
 from workers.child_work import JobFailed, Shelf, Work
+from workers.orphans import end_with
 
 # The module of each kind has `run(work)`.
 KINDS: Final[Mapping[str, str]] = {
@@ -33,13 +32,12 @@ KINDS: Final[Mapping[str, str]] = {
 PARENT: Final = "PKPO_WORKER_PID"
 LINE: Final = "PKPO_WORKER_LINE"  # the descriptor of a socket
 OVER, TAKEN = b"over\n", b"taken\n"
-PR_SET_PDEATHSIG: Final = 1
 LOST: Final = 75  # EX_TEMPFAIL
 
 
 def main(argv: Sequence[str], kinds: Mapping[str, str] = KINDS) -> int:
     """Do the job, and others that need what it has loaded; returns the exit status."""
-    _end_with_the_worker()
+    end_with(int(os.environ.get(PARENT, os.getppid())))
     settings, shelf, line = Settings(), Shelf(), _line_to_the_worker()
     attempt: Attempt | None = Attempt(*map(int, argv))
     while attempt is not None:
@@ -94,14 +92,6 @@ def _next(line: socket.socket) -> Attempt | None:
         return None
     line.sendall(TAKEN)
     return Attempt(*map(int, told.split()))
-
-
-def _end_with_the_worker() -> None:
-    """Be killed when the worker is, by kill -9 too; elsewhere than on Linux the fence alone holds."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(os.environ.get(PARENT, os.getppid())):
-            os.kill(os.getpid(), signal.SIGKILL)  # it died before we asked
 
 
 if __name__ == "__main__":

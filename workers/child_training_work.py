@@ -1,8 +1,6 @@
 """What a training job does: the problems are read, each seed is trained, and refusals become sentences."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -16,9 +14,9 @@ from app.models import Problem as StoredProblem
 from app.problem_sets.service import put_problem_set, record_problems
 from pkpo.problems import Problem
 from workers.child_training_log import JobFollower, Stop
+from workers.child_verifier import at_hand
 from workers.child_work import JobFailed, Work
 from workers.sampling import SamplingFailed
-from workers.sandbox import NotOffered
 from workers.training.checkpoints import NoRoom, OtherTraining
 from workers.training.loop import Training, train
 from workers.training.plans import UnsuitableRewards
@@ -26,7 +24,7 @@ from workers.training.problems import Problems, UnsuitableProblems, check, split
 from workers.training.ranks import DoesNotDivide
 from workers.training.rewards import Rewards
 from workers.training.vllm_colocated import OtherWeights
-from workers.verifiers import Verifier, verifier
+from workers.verifiers import Verifier
 
 MORE_TO_DO: Final = 75  # EX_TEMPFAIL
 REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining, DoesNotDivide)
@@ -39,7 +37,7 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
     try:
         problems, held_out = _problems(work, spec)
         check(problems, spec.problems_per_step)
-        with _made(spec) as judge:
+        with at_hand(spec.verifier, spec.verifier_options) as judge:
             _train(work, spec, problems, held_out, judge, stop)
     except (*REFUSALS, *FAILURES) as error:
         raise JobFailed(f"{str(error).removesuffix('.')}.") from error
@@ -69,17 +67,6 @@ def _train(
                 return
     finally:
         rewards.close()
-
-
-@contextmanager
-def _made(spec: TrainingSpec) -> Iterator[Verifier]:
-    """The verifier; JobFailed where it is not to be had with these options, or on this machine."""
-    try:
-        judge = verifier(spec.verifier, spec.verifier_options)
-    except (ValueError, NotOffered) as error:  # all of the registry's refusals are ValueErrors
-        raise JobFailed(f"{error}.".replace("..", ".")) from error
-    with judge:
-        yield judge
 
 
 def _problems(work: Work, spec: TrainingSpec) -> tuple[Problems, str | None]:

@@ -2,9 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -14,9 +13,9 @@ from app.ingest.unjudged import START, Unjudged, count_unjudged, unjudged
 from app.ingest.verdicts import NewVerification, Verdict
 from app.ingest.verifiers import record_options
 from app.jobs.specs import VerificationSpec
+from workers.child_verifier import at_hand
 from workers.child_work import JobFailed, Work
-from workers.sandbox import NotOffered
-from workers.verifiers import Problem, Verifier, verifier
+from workers.verifiers import Problem, Verifier
 
 PAGE: Final = 200  # completions judged between two transactions, and so before a lost attempt is noticed
 
@@ -24,7 +23,7 @@ PAGE: Final = 200  # completions judged between two transactions, and so before 
 def run(work: Work) -> None:
     """Judge what the spec of the job names."""
     spec = VerificationSpec.model_validate(work.spec)
-    with _made(spec) as judge, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with at_hand(spec.verifier, spec.options) as judge, ThreadPoolExecutor(os.cpu_count()) as threads:
         work.say(f"{judge.full_name} judges evaluation {spec.evaluation}")
         with work.fenced() as session:
             evaluation = find_evaluation(session, work.project_id, spec.evaluation)
@@ -47,17 +46,6 @@ def run(work: Work) -> None:
         work.say(f"{without_text} completions have no text that could be judged")
     if without_text == work.progress.total and without_text > 0:
         raise JobFailed("None of the completions has a text: there is nothing that could be judged.")
-
-
-@contextmanager
-def _made(spec: VerificationSpec) -> Iterator[Verifier]:
-    """The verifier; JobFailed where it is not to be had with these options, or on this machine."""
-    try:
-        judge = verifier(spec.verifier, spec.options)
-    except (ValueError, NotOffered) as error:  # all of the registry's refusals are ValueErrors
-        raise JobFailed(f"{error}.".replace("..", ".")) from error
-    with judge:
-        yield judge
 
 
 def _page(work: Work, spec: VerificationSpec, judge: Verifier, after: tuple[int, int]) -> Sequence[Unjudged]:

@@ -165,6 +165,18 @@ def test_a_job_that_is_deaf_is_cancelled_with_all_that_it_started(
         eventually(lambda: not any(map(lives, pids)))
 
 
+def test_a_worker_that_is_killed_takes_with_it_all_that_its_job_has_started(
+    client: httpx.Client, database_url: str, tmp_path: Path
+) -> None:
+    submit_import(client, b"", run="deaf")
+    with worker(database_url, tmp_path, child=CHILD) as doomed:
+        process = job_process(doomed.pid)
+        eventually(lambda: any("sleep" in command_line(pid) for pid in children(process)), seconds=30)
+        pids = [process, *children(process)]
+        kill(doomed.pid)
+        eventually(lambda: not any(map(lives, pids)))
+
+
 @pytest.fixture
 def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server that may be killed."""

@@ -87,7 +87,7 @@ def test_what_a_frozen_worker_has_locked_is_let_go(database_url: str) -> None:
     engine = make_engine(bounded(database_url, 0.3))
     with engine.connect() as frozen, connect(database_url) as other:
         frozen.execute(text("LOCK TABLE jobs"))
-        other.execute("SET lock_timeout = '5s'")
+        other.execute("SET lock_timeout = '60s'")
         other.execute("SELECT count(*) FROM jobs")
         with pytest.raises(DBAPIError, match="idle-in-transaction"):
             frozen.execute(text("SELECT 1"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workers.training import leave_vllm_out
 
-STEPS = 60
+STEPS, CHECKPOINT_EVERY = 60, 2  # 30 checkpoints: each attempt leaves two at most, or three
 
 
 def attempt(folder: Path) -> int:
@@ -21,19 +21,27 @@ def attempt(folder: Path) -> int:
 
     pid = os.fork()
     if pid == 0:
-        small.trained(folder, small.spec(steps=STEPS, evaluate_every=20, checkpoint_every=3))
+        small.trained(folder, small.spec(steps=STEPS, evaluate_every=20, checkpoint_every=CHECKPOINT_EVERY))
         os._exit(0)
     return pid
 
 
+def written(folder: Path) -> tuple[int, Path | None]:
+    """What tells that another checkpoint is there: their number, and the last one."""
+    checkpoints = sorted(folder.glob("step-*"))
+    return len(checkpoints), checkpoints[-1] if checkpoints else None
+
+
 def killed(pid: int, folder: Path, generator: random.Random) -> bool:
-    """Whether the process was killed, somewhere after the next checkpoint or while that is written."""
-    before = len(list(folder.glob("step-*"))), max(folder.glob("step-*"), default=None)
-    while (len(list(folder.glob("step-*"))), max(folder.glob("step-*"), default=None)) == before:
+    """Whether the process was killed: a while after its first checkpoint, or as soon as there is a second one."""
+    before = written(folder)
+    while (first := written(folder)) == before:
         if os.waitpid(pid, os.WNOHANG)[0] != 0:
             return False
         time.sleep(0.002)
-    time.sleep(generator.uniform(0, 0.3))
+    moment = time.monotonic() + generator.uniform(0, 0.3)
+    while time.monotonic() < moment and written(folder) == first:
+        time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 

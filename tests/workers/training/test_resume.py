@@ -24,7 +24,7 @@ def test_after_twelve_kills_the_weights_are_those_of_a_training_that_was_left_al
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
     assert done.stdout.endswith(f"killed {KILLS} times, then exited with 0\n"), done.stdout + done.stderr
-    told = small.spec(steps=killed.STEPS, evaluate_every=20, checkpoint_every=3)
+    told = small.spec(steps=killed.STEPS, evaluate_every=20, checkpoint_every=killed.CHECKPOINT_EVERY)
     alone, _ = small.trained(tmp_path / "alone", told)
     last = tmp_path / "killed" / alone.folder.name
     assert (last / "model.safetensors").read_bytes() == small.weights(alone)
