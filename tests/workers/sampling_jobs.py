@@ -1,19 +1,15 @@
 """Workers that sample, a tiny model for them, and what their jobs are told."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGKILL
 from typing import Any
 
 import httpx
 import orjson
 
-from tests.app.processes import CHECKOUT, children
-from tests.workers.working import send
+from tests.workers.working import FOR_MODELS, program_of_a_worker
 
 PROGRAM = """
 import logging, sys
@@ -38,21 +34,10 @@ def sampler(
     **environment: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that samples and verifies; whatever the test leaves of it is killed."""
-    settings = {
-        "PKPO_DATA_DIR": str(data_dir),
-        "PYTHONPATH": str(CHECKOUT),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    with open(log or os.devnull, "ab") as out:
-        command = [sys.executable, "-c", PROGRAM, database_url, str(idle), *child]
-        process = subprocess.Popen(command, env=os.environ | settings | environment, stdout=out, stderr=out)
-    try:
+    arguments = (PROGRAM, database_url, str(idle), *child)
+    environment = FOR_MODELS | environment
+    with program_of_a_worker(*arguments, data_dir=data_dir, log=log, environment=environment) as process:
         yield process
-    finally:
-        for pid in [process.pid, *(children(process.pid) if process.poll() is None else [])]:
-            send(pid, SIGKILL)
-        process.wait(timeout=30)
 
 
 def sums(client: httpx.Client, name: str) -> str:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ url, lease, *child = sys.argv[1:]
 sys.exit(work(Plan(url, ("cpu",), ("import", "verify"), lease=float(lease), grace=2.0, child=child)))
 """
 CHILD = (sys.executable, "-m", "workers.child")
+FOR_MODELS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager
@@ -37,14 +38,20 @@ def worker(
     **environment: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running worker; whatever the test leaves of it, and of its jobs, is killed."""
+    arguments = (PROGRAM, database_url, str(lease), *child)
+    with program_of_a_worker(*arguments, data_dir=data_dir, log=log, environment=environment) as process:
+        yield process
+
+
+@contextmanager
+def program_of_a_worker(
+    program: str, *arguments: str, data_dir: Path, log: Path | None, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running program, which starts a worker; whatever the test leaves of it, and of its jobs, is killed."""
     settings = {"PKPO_DATA_DIR": str(data_dir), "PYTHONPATH": str(CHECKOUT)}
     with open(log or os.devnull, "ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, database_url, str(lease), *child],
-            env=os.environ | settings | environment,
-            stdout=out,
-            stderr=out,
-        )
+        command = [sys.executable, "-c", program, *arguments]
+        process = subprocess.Popen(command, env=os.environ | settings | dict(environment), stdout=out, stderr=out)
     try:
         yield process
     finally:
