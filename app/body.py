@@ -87,26 +87,73 @@ def validated(adapter: TypeAdapter[T], value: Any) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise broken_rules(error, adapter=adapter) from None
+        raise broken_rules(error, adapter=adapter, value=value) from None
 
 
 def broken_rules(
-    error: ValidationError, where: str = "body", adapter: TypeAdapter[Any] | None = None
+    error: ValidationError, where: str = "body", adapter: TypeAdapter[Any] | None = None, value: Any = None
 ) -> InvalidRequest | RequestValidationError:
     """What to raise for a part of a request that breaks rules of its model: which, or how many where they are many.
 
-    With the adapter, an object that has a member too many is told which ones it may have: what it has is not repeated.
+    With the adapter and the value, an object that has a member too many is told which ones it may have: what it has is
+    not repeated.
     """
     count = error.error_count()
     if count > MOST_LOOKED_AT:
         return InvalidRequest(f"The request breaks {count} rules of its schema; /docs shows what it takes.")
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    unknown = [each for each in found if each["type"] == "extra_forbidden"][:MOST_ERRORS]
-    if adapter is not None and unknown:
-        schema = _whole_schema(adapter)
+    found: list[Any] = error.errors(include_url=False, include_input=False)
+    if adapter is not None:
+        found = _of_unions([_placed(each, value) for each in found])
+        unknown = [each for each in found if each["type"] == "extra_forbidden"][:MOST_ERRORS]
+        schema = _whole_schema(adapter) if unknown else None
         for each in unknown:
             each["msg"] = f"the members of this object are {', '.join(_members(schema, each['loc'][:-1]))}"
-    return RequestValidationError([{**each, "loc": (where, *each["loc"])} for each in found])
+    return RequestValidationError([_said(each, where) for each in found])
+
+
+def _placed(found: Any, value: Any) -> dict[str, Any]:
+    """The error at its place in the value: pydantic also writes there which of several types was tried.
+
+    Where a rule of a whole object names a member, as `app.jobs.specs.fields.OfMember` does, it is at that member.
+    """
+    location: list[int | str] = []
+    for step in found["loc"]:
+        if _is_in(value, step):
+            location.append(step)
+            value = value[step]
+    if found["type"] == "missing":
+        location.append(found["loc"][-1])
+    of_several = len(location) < len(found["loc"])
+    member = getattr(found.get("ctx", {}).get("error"), "member", None)
+    within = () if member is None else member.split("/")
+    return {**found, "loc": (*location, *within), "of_several": tuple(location) if of_several else None}
+
+
+def _is_in(value: Any, step: int | str) -> bool:
+    if isinstance(value, dict):
+        return step in value
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
+
+
+def _of_unions(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The errors without those of types that the value was not meant as, where it has another error as what it is."""
+    tried = [each for each in found if each["of_several"] is not None]
+    # As what it is meant, a value has an error within it, or one of another kind than its type.
+    meant = {each["loc"] for each in tried if not _is_of_type(each)}
+    within = {each["loc"][:depth] for each in tried for depth in range(len(each["loc"]))}
+    return [
+        each
+        for each in found
+        if each["of_several"] is None or not _is_of_type(each) or each["loc"] not in meant | within
+    ]
+
+
+def _is_of_type(found: Mapping[str, Any]) -> bool:
+    return str(found["type"]).endswith("_type") or found["type"] == "literal_error"
+
+
+def _said(found: Mapping[str, Any], where: str) -> dict[str, Any]:
+    return {"type": found["type"], "loc": (where, *found["loc"]), "msg": found["msg"]}
 
 
 def _text(body: bytes) -> str:

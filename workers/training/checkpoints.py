@@ -1,14 +1,15 @@
 """Checkpoints of a run on disk: each whole or not there at all, whatever happens while it is written.
 
 A checkpoint is a folder `step-<step>` that loads as a model, with what the training needs to go on in `training/`. Its
-last file, `training/checkpoint.json`, has the hashes of all others.
+last file, `training/checkpoint.json`, has the hashes of all others. The latest two stay so; of those before them the
+weights alone may be kept, which are a third of it, and their list of files then says no more than is there.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any, Final
 
 STATE: Final = "training"  # the folder of what is not the model's
 MANIFEST: Final = "checkpoint.json"
-KEPT: Final = 2  # of the latest; the best is kept too
+KEPT: Final = 2  # of the latest, whole
+WEIGHTS_ONLY: Final = "weights_only"  # in the manifest: no training goes on from here
 SPARE: Final = 1.2  # times the last checkpoint, that must be free before another is written
 LEAST: Final = 2**20  # bytes
 
@@ -52,7 +54,7 @@ class Checkpoints:
     say: Callable[[str], None] = print
 
     def latest(self) -> Checkpoint | None:
-        """The last whole one; those that are not are moved aside.
+        """The last whole one that a training can go on from; those that are damaged are moved aside.
 
         Raises:
           OtherTraining: it was made by another configuration.
@@ -67,7 +69,7 @@ class Checkpoints:
                     f"{self.folder} holds checkpoints of a training with another spec. Give this one another name as "
                     "run, or move that folder away."
                 )
-            else:
+            elif not found.manifest.get(WEIGHTS_ONLY):
                 return found
         return None
 
@@ -107,20 +109,28 @@ class Checkpoints:
     def _into_place(self, partial: Path, final: Path, step: int, manifest: dict[str, Any]) -> Checkpoint:
         if final.exists():
             there = self._whole(final)
-            if there is not None and there.manifest["config"] == self.config:
+            if there is None or there.manifest["config"] != self.config:
+                self._quarantine(final)
+            elif there.manifest.get(WEIGHTS_ONLY):
+                _remove(final)  # nothing after it could be gone on from, so the training comes here again
+            else:
                 return there  # another attempt was here, and came to the same
-            self._quarantine(final)
         partial.rename(final)
         _sync_folder(self.folder)
         return Checkpoint(final, step, manifest)
 
-    def prune(self, keep: Iterable[Path]) -> None:
-        """Remove all but the latest two and those to keep."""
-        whole = sorted(self._folders())
-        for folder in set(whole[:-KEPT]) - set(keep):
-            doomed = folder.with_name(f".removed-{folder.name}")
-            folder.rename(doomed)  # at once: one that is half gone must not be taken for one that is there
-            shutil.rmtree(doomed, ignore_errors=True)
+    def prune(self, weights_of: Callable[[Checkpoint], bool]) -> None:
+        """Leave the latest two whole, of those before them the weights that are wanted, and remove the others."""
+        listed = [found for folder in sorted(self._folders()) if (found := _listed(folder))]
+        # Weights of later steps lie there where a training had to begin again: they are nothing to go on from.
+        latest = [each.folder for each in listed if not each.manifest.get(WEIGHTS_ONLY)][-KEPT:]
+        for each in listed:
+            if each.folder in latest:
+                continue
+            if weights_of(each):
+                _leave_weights(each)
+            else:
+                _remove(each.folder)
 
     def _folders(self) -> list[Path]:
         return [each for each in self.folder.glob("step-*") if each.is_dir()]
@@ -135,12 +145,12 @@ class Checkpoints:
     def _whole(self, folder: Path) -> Checkpoint | None:
         """The checkpoint in a folder, with every file as it was written; None where one is not."""
         try:
-            manifest = json.loads((folder / STATE / MANIFEST).read_text())
-            for name, sha256 in manifest["files"].items():
+            found = _read(folder)
+            for name, sha256 in found.manifest["files"].items():
                 if _sha256(folder / name) != sha256:
                     self.say(f"{folder / name} is not what was written there")
                     return None
-            return Checkpoint(folder, int(manifest["step"]), manifest)
+            return found
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self.say(f"{folder} is no whole checkpoint: {error}")
             return None
@@ -162,6 +172,42 @@ class Checkpoints:
                 f"A checkpoint needs {needed / 1e6:.0f} MB and {self.folder} has {free / 1e6:.0f} MB left: make room, "
                 "and retry the job; it goes on from the last checkpoint."
             )
+
+
+def _read(folder: Path) -> Checkpoint:
+    manifest = json.loads((folder / STATE / MANIFEST).read_text())
+    return Checkpoint(folder, int(manifest["step"]), manifest)
+
+
+def _listed(folder: Path) -> Checkpoint | None:
+    """The checkpoint by its list of files, none of them looked at; None where the list is damaged."""
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _leave_weights(checkpoint: Checkpoint) -> None:
+    """Remove what only the training needs, after the list of files says so: cut short it is taken up where it was."""
+    state = checkpoint.state
+    if not checkpoint.manifest.get(WEIGHTS_ONLY):
+        kept = {name: each for name, each in checkpoint.manifest["files"].items() if not name.startswith(f"{STATE}/")}
+        told = {**checkpoint.manifest, "files": kept, WEIGHTS_ONLY: True}
+        written = state / f".{MANIFEST}"
+        written.write_text(json.dumps(told))
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        written.rename(state / MANIFEST)
+        _sync_folder(state)
+    for each in state.iterdir():
+        if each.name != MANIFEST:
+            each.unlink()
+
+
+def _remove(folder: Path) -> None:
+    doomed = folder.with_name(f".removed-{folder.name}")
+    folder.rename(doomed)  # at once: one that is half gone must not be taken for one that is there
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -99,7 +99,7 @@ class Training:
     @property
     def config(self) -> str:
         """The hash of all that decides what is computed: the spec with this seed alone, and the problems."""
-        told = self.spec.model_dump(mode="json", exclude={"seeds", "run"}) | {"seed": self.seed}
+        told = self.spec.model_dump(mode="json", exclude={"seeds", "run", "keep"}) | {"seed": self.seed}
         told["problems"] = [[each.name, each.prompt] for each in self.problems.training]
         return hashlib.sha256(canonical_json(told).encode()).hexdigest()
 
@@ -166,7 +166,18 @@ class _Run:
         return ends or stops
 
     def _prune(self) -> None:
-        self.checkpoints.prune([self.best[1]] if self.best else [])
+        self.checkpoints.prune(self._keeps_weights)
+
+    def _keeps_weights(self, checkpoint: Checkpoint) -> bool:
+        """Whether the weights of a checkpoint stay when no training needs to go on from it any more."""
+        if self.best is not None and checkpoint.folder == self.best[1]:
+            return True
+        if not self.training.problems.held_out or not self._is_evaluated(checkpoint.step):
+            return False
+        if self.spec.keep == "evaluated":
+            return True
+        assert self.last is not None
+        return (self.last.step - checkpoint.step) < self.spec.keep * self.spec.evaluate_every
 
     def _ends(self, step: int) -> bool:
         until = self.spec.until

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from app.ingest.canonical import JsonObject, Text
 from app.ingest.schemas import Name
 from app.ingest.verdicts import FIRST_VERSION, VersionedName
-from app.jobs.specs.fields import SPEC, Version
+from app.jobs.specs.fields import SPEC, OfMember, Version
 from app.jobs.specs.verification import VERIFIERS, capability_of
 from pkpo.baselines import BASELINES
 from pkpo.integrations.credits_per_step import CreditPlan
@@ -52,7 +52,7 @@ class TinyModel(BaseModel):
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
         if self.hidden % (2 * self.heads):
-            raise ValueError(f"hidden must be a multiple of twice the {self.heads} heads; got {self.hidden}")
+            raise OfMember("hidden", f"hidden must be a multiple of twice the {self.heads} heads; got {self.hidden}")
         return self
 
 
@@ -152,6 +152,13 @@ class TrainingSpec(BaseModel):
     ] = None
     evaluate_every: Annotated[Count, Field(description="Steps; and before the first and after the last")] = 50
     checkpoint_every: Annotated[Count, Field(description="Steps; and where an evaluation is")] = 50
+    keep: Annotated[
+        Literal["evaluated"] | Annotated[int, Field(ge=1, le=10_000)],
+        Field(
+            description="Whose weights stay on disk: those of every checkpoint that was evaluated, or of the last so "
+            "many and the best. The last two of all stay whole, to go on from"
+        ),
+    ] = "evaluated"
     loss: Literal["dr_grpo", "dapo", "bnpo", "grpo"] = "dr_grpo"
     kl: Annotated[float, Field(ge=0, le=100)] = 0.0
     entropy: Annotated[float, Field(ge=0, le=100, description="Weight of the mean entropy of a token")] = 0.0
@@ -184,7 +191,7 @@ class TrainingSpec(BaseModel):
         _check_batch(self)
         _check_length(self)
         if self.lora is not None and isinstance(self.model, TinyModel):
-            raise ValueError("lora adapts a model that exists; a tiny one is trained whole")
+            raise OfMember("lora", "lora adapts a model that exists; a tiny one is trained whole")
         return self
 
     @property
@@ -224,9 +231,9 @@ class TrainingSpec(BaseModel):
 def _check_credits(spec: TrainingSpec) -> None:
     """ValueError where no step could have credits, or a k_eval be estimated."""
     if spec.transform is not None and spec.baseline is not None:
-        raise ValueError("credits are made by a transform or by a baseline, not by both")
+        raise OfMember("baseline", "credits are made by a transform or by a baseline, not by both")
     if max(spec.ks) > spec.n:
-        raise ValueError(f"k_eval must be at most n={spec.n}; got {max(spec.ks)}")
+        raise OfMember("k_eval", f"k_eval must be at most n={spec.n}; got {max(spec.ks)}")
     try:
         schedule = spec.schedule
         if spec.baseline is not None:
@@ -237,7 +244,14 @@ def _check_credits(spec: TrainingSpec) -> None:
             CreditPlan(spec.n, schedule, spec.method, spec.credit_scale, k_eval=spec.ks, problems=1)
     except ValueError as error:
         # A word of the client's own is not repeated; a number is.
-        raise ValueError(re.sub(r"; got ['\"{\[].*", "", str(error), flags=re.DOTALL)) from None
+        sentence = re.sub(r"; got ['\"{\[].*", "", str(error), flags=re.DOTALL)
+        raise OfMember(_of_credits(sentence), sentence) from None
+
+
+def _of_credits(sentence: str) -> str:
+    """The member to change: a method's own name and argument are told by their words, all else is of k."""
+    named = re.match(r"(transform|baseline) must|\w+ of (mixed|history|top_mean|cvar)", sentence)
+    return "k" if named is None else named[1] or "transform"
 
 
 def _check_baseline(name: str, k: object, schedule: Schedule, n: int) -> None:
@@ -260,22 +274,24 @@ def _check_baseline(name: str, k: object, schedule: Schedule, n: int) -> None:
 
 def _check_batch(spec: TrainingSpec) -> None:
     if spec.of_a_step > MOST_OF_A_STEP:
-        raise ValueError(f"n * problems_per_step must be at most {MOST_OF_A_STEP}; got {spec.of_a_step}")
+        raise OfMember("n", f"n * problems_per_step must be at most {MOST_OF_A_STEP}; got {spec.of_a_step}")
     if spec.of_a_step % (spec.micro_batch or spec.n):
-        raise ValueError(
+        raise OfMember(
+            "micro_batch",
             f"micro_batch must divide the completions of a step, n * problems_per_step = {spec.of_a_step}; "
-            f"got {spec.micro_batch}"
+            f"got {spec.micro_batch}",
         )
 
 
 def _check_length(spec: TrainingSpec) -> None:
     if spec.steps is None and spec.until is None:
-        raise ValueError("steps or until must say when to stop")
+        raise OfMember("steps", "steps or until must say when to stop")
     if spec.steps is None and spec.optimizer.schedule != "constant":
-        raise ValueError(f"optimizer.schedule {spec.optimizer.schedule} needs steps: it falls over so many")
+        falling = f"optimizer.schedule {spec.optimizer.schedule} needs steps: it falls over so many"
+        raise OfMember("optimizer/schedule", falling)
     longest = len(spec.run) + max(len(spec.run_of(seed)) - len(spec.run) for seed in spec.seeds)
     if longest > 200:
-        raise ValueError(f"the name of a run has at most 200 characters; with its seed this one has {longest}")
+        raise OfMember("run", f"the name of a run has at most 200 characters; with its seed this one has {longest}")
 
 
 def to_train(spec: TrainingSpec) -> str:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from app.exports.checkpoint import written
 from tests.documents import ROOT
 from workers.training.checkpoints import Checkpoints
 
@@ -26,19 +27,64 @@ def checkpoints(folder: Path) -> Checkpoints:
     return Checkpoints(folder, "config", lambda _: None)
 
 
-def test_the_latest_is_found_and_two_and_the_best_stay(tmp_path: Path) -> None:
+def with_state(content: str) -> Any:
+    def of(folder: Path) -> dict[str, Any]:
+        (folder / "training" / "optimizer.safetensors").write_text(content)
+        return cast(dict[str, Any], write(content)(folder))
+
+    return of
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+
+
+def test_the_latest_two_stay_whole_and_of_those_before_them_the_weights_that_are_wanted(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path / "run")
     assert kept.latest() is None
-    saved = [kept.save(step, write(str(step)), nullcontext) for step in (0, 5, 10, 15)]
-    kept.prune([saved[1].folder])
+    saved = [kept.save(step, with_state(str(step)), nullcontext) for step in (0, 5, 10, 15)]
+    kept.prune(lambda each: each.step == 5)
+    kept.prune(lambda each: each.step == 5)
     assert sorted(each.name for each in (tmp_path / "run").iterdir()) == [
         "step-000000005",
         "step-000000010",
         "step-000000015",
     ]
+    assert names(saved[1].folder) == ["model.safetensors", "training/checkpoint.json"]
+    assert (
+        names(saved[2].folder) == names(saved[3].folder) == [*names(saved[1].folder), "training/optimizer.safetensors"]
+    )
+    assert list(written(saved[1].folder).files) == ["model.safetensors"]
     latest = kept.latest()
     assert latest is not None
     assert (latest.step, latest.manifest["seed"]) == (15, 7)
+
+
+def test_where_weights_alone_are_left_the_training_begins_again_and_takes_their_place(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path / "run")
+    kept.latest()
+    saved = [kept.save(step, with_state(str(step)), nullcontext) for step in (0, 5, 10, 15)]
+    kept.prune(lambda _: True)
+    for each in saved[2:]:
+        shutil.rmtree(each.folder)
+    assert kept.latest() is None, "none of those that are left has an optimizer"
+    again = kept.save(0, with_state("again"), nullcontext)
+    kept.prune(lambda _: True)
+    assert "training/optimizer.safetensors" in names(again.folder), "the only one to go on from is no older than others"
+    assert names(saved[1].folder) == ["model.safetensors", "training/checkpoint.json"]
+    found = kept.latest()
+    assert found is not None
+    assert (found.step, (found.folder / "model.safetensors").read_text()) == (0, "again")
+
+
+def test_weights_that_were_being_left_alone_when_the_process_died_are(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path / "run")
+    kept.latest()
+    saved = [kept.save(step, with_state(str(step)), nullcontext) for step in (0, 5, 10)]
+    kept.prune(lambda _: True)
+    (saved[0].state / "optimizer.safetensors").write_text("not removed yet")
+    kept.prune(lambda _: True)
+    assert names(saved[0].folder) == ["model.safetensors", "training/checkpoint.json"]
 
 
 def test_one_whose_commit_is_refused_leaves_nothing(tmp_path: Path) -> None:
