@@ -62,6 +62,7 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
             _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier", "/spec/verifier_options")
             if isinstance(spec.model, str):
                 check_model(settings, spec.model)
+            check_server(settings, spec.generation.base_url, "/spec/generation/base_url")
             check_problems(session, project_id, spec)
 
 
@@ -92,13 +93,13 @@ def _check_once(verifiers: Sequence[str]) -> None:
         raise InvalidRequest("A verifier is named twice, and judges once: leave out the second.", errors)
 
 
-def check_server(settings: Settings, base_url: object) -> None:
+def check_server(settings: Settings, base_url: object, pointer: str = "/spec/engine_options/base_url") -> None:
     """Raise InvalidRequest for a server that the operator has not listed, where others than this machine may submit."""
     if base_url is None or settings.listens_on_loopback or base_url in settings.openai_servers:
         return
     raise InvalidRequest(
         "This service can be reached from other machines, so PKPO_OPENAI_SERVERS lists the servers that jobs may name.",
-        [("/spec/engine_options/base_url", "not allowed")],
+        [(pointer, "not allowed")],
     )
 
 

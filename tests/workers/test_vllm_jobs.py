@@ -29,9 +29,11 @@ from tests.workers.sampling.taught import CHARACTERS, CONTEXT, logprobs_of, save
 from tests.workers.sampling.tiny import EOS, ids
 from tests.workers.sampling_jobs import evaluation_of, log_of
 from tests.workers.working import ended, submit
+from workers.sampling.swappable import EXTENSION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ON_A_PROCESSOR = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+FOR_A_TRAINING = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": str(CHECKOUT)}
 LOADING = 600  # seconds in which a busy machine starts vLLM
 N, PROBLEMS, MAX_TOKENS = 16, 64, 6
 
@@ -56,11 +58,12 @@ def vllm_server(model: Path, log: Path) -> Iterator[str]:
     port = free_port()
     options = "--load-format safetensors --enforce-eager --dtype float32 --generation-config vllm"
     options += " --no-enable-chunked-prefill"  # with seeds it ends vLLM on a processor; docs/sampling.md
+    options += f" --logprobs-mode processed_logprobs --worker-extension-cls {EXTENSION}"  # for a training
     told = ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(CONTEXT), *options.split()]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), *told]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, env=os.environ | ON_A_PROCESSOR, stdout=out, stderr=out, start_new_session=True
+            command, env=os.environ | ON_A_PROCESSOR | FOR_A_TRAINING, stdout=out, stderr=out, start_new_session=True
         )
     try:
         yield f"http://127.0.0.1:{port}/v1"
@@ -132,6 +135,66 @@ def test_vllm_s_server_samples_the_same_way(sampled: Sampled) -> None:
     )
 
 
+def test_vllm_s_server_draws_for_a_training_from_the_weights_that_are_trained(sampled: Sampled) -> None:
+    """The last of this module: the server has other weights after it."""
+    client, server = sampled.client, sampled.server
+    eventually(lambda: answers(server.replace("/v1", "/health")), LOADING)
+    generation = {"engine": "vllm-server", "base_url": server, "max_tokens": MAX_TOKENS, "temperature": 0.7}
+    told = {
+        "run": "trained-by-server",
+        "model": str(sampled.model),
+        "pad_token": "~",
+        "problem_set": "sums",
+        "held_out": 0.25,
+        "verifier": "reasoning-gym",
+        "n": 8,
+        "problems_per_step": 8,
+        "k": 4,
+        "steps": 3,
+        "evaluate_every": 3,
+        "optimizer": {"lr": 0.02},
+        "generation": generation,
+    }
+    path = submit(client, "training", told)
+    done = ended(client, path, LOADING)
+    assert done["state"] == "succeeded", "\n".join([str(done["error"]), *log_of(client, path)])
+    named = "/v1/runs/trained-by-server/metrics?name=sampling/logprob_difference"
+    differences = [each["value"] for each in client.get(named).raise_for_status().json()["metrics"]]
+    assert len(differences) == 3
+    assert all(0 < each < 1e-4 for each in differences)
+
+    checkpoints = client.get("/v1/runs/trained-by-server/curves?k=1").raise_for_status().json()["checkpoints"]
+    assert [each["step"] for each in checkpoints] == [0, 3]
+    stored = [
+        completions(client, f"/v1/evaluations/{each['evaluation']}/completions?limit=1000") for each in checkpoints
+    ]
+    assert len(stored[0]) == len(stored[1]) > 80  # a few problems have the prompt of another, and are left out
+    before, after = (readable(step) for step in stored)
+    assert_scored(sampled, before, sampled.model)
+    assert_scored(sampled, after, trained_folder(client, checkpoints[1]["evaluation"]))
+    with pytest.raises(AssertionError):  # three steps have changed what the server draws from
+        assert_scored(sampled, after, sampled.model)
+
+
+def readable(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those whose texts have all of their tokens: the pad token, which has no text, may have been drawn too."""
+    found = [
+        each for each in drawn if len(each["text"]) + (each["finish_reason"] == "stop") == each["completion_tokens"]
+    ]
+    assert len(found) > 0.8 * len(drawn)
+    return found
+
+
+def trained_folder(client: httpx.Client, evaluation: str) -> Path:
+    return Path(client.get(f"/v1/evaluations/{evaluation}").raise_for_status().json()["model"])
+
+
+def assert_scored(sampled: Sampled, drawn: list[dict[str, Any]], model: Path) -> None:
+    """The log-probabilities stored are those of the model, without temperature."""
+    expected = logprobs_of(model, [tokens_of(sampled.problems[each["problem"]], each) for each in drawn])
+    assert max(abs(a["logprob"] - b) for a, b in zip(drawn, expected, strict=True)) < 1e-3
+
+
 def answers(address: str) -> bool:
     try:
         return httpx.get(address, timeout=5).status_code == 200
@@ -162,8 +225,7 @@ def assert_sampled_graded_and_shown(sampled: Sampled, told: dict[str, Any]) -> N
     assert found["points"][1]["value"] == pytest.approx(sum(map(bool, solved.values())) / PROBLEMS)
     assert (found["problems_used"], found["n_min"], found["unbiased"]) == (PROBLEMS, N, True)
 
-    expected = logprobs_of(sampled.model, [tokens_of(sampled.problems[each["problem"]], each) for each in stored])
-    assert max(abs(a["logprob"] - b) for a, b in zip(stored, expected, strict=True)) < 1e-3
+    assert_scored(sampled, stored, sampled.model)
 
 
 def completions(client: httpx.Client, address: str) -> list[dict[str, Any]]:

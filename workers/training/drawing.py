@@ -1,6 +1,7 @@
 """Completions of the policy that is being trained, in batches, each drawn by its own seed.
 
-No generator of the process is used, so that a training with evaluations in it is the same as one without.
+No generator of the process is used, so that a training with evaluations in it is the same as one without. What vLLM has
+drawn is scored by the model: its log-probabilities are stored, and those of vLLM must be the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,18 +11,22 @@ import torch
 
 from app.jobs.specs.training import Generation
 from workers.sampling import Request, Sample
-from workers.training.models import Policy
+from workers.training.models import Drawn, Policy
+from workers.training.vllm_colocated import check_difference
 
 BATCH: Final = 256  # completions at once
+OF_VLLM: Final = 1024  # the same, where vLLM draws and chooses how many it works on
+MOST_LOGITS: Final = 2**25  # computed at once, of 8 bytes
 
 
 def drawn(policy: Policy, generation: Generation, requests: Sequence[Request]) -> Iterator[Sample]:
-    """The completions, in the order of the requests."""
+    """The completions, in the order of the requests; OtherWeights where vLLM has others than the model."""
     was_training = policy.model.training
     policy.model.eval()
+    batch, size = (_batch, BATCH) if policy.vllm is None else (_by_vllm, OF_VLLM)
     try:
-        for first in range(0, len(requests), BATCH):
-            yield from _batch(policy, generation, requests[first : first + BATCH])
+        for first in range(0, len(requests), size):
+            yield from batch(policy, generation, requests[first : first + size])
     finally:
         policy.model.train(was_training)
 
@@ -49,6 +54,61 @@ def prompt_ids(tokenizer: Any, prompt: str, kind: str) -> list[int]:
         message = [{"role": "user", "content": prompt}]
         return list(tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=False))
     return list(tokenizer(prompt)["input_ids"])
+
+
+def _by_vllm(policy: Policy, generation: Generation, requests: Sequence[Request]) -> list[Sample]:
+    assert policy.vllm is not None
+    prompts = [prompt_ids(policy.tokenizer, request.prompt, generation.prompt) for request in requests]
+    found = policy.vllm(prompts, [request.seed for request in requests], generation)
+    scored = list(_scored(policy, prompts, found, generation.temperature))
+    tokens = sum(len(drawn_tokens) for drawn_tokens, _ in found)
+    check_difference(f"{len(found)} completions by vLLM", sum(off for _, off in scored) / tokens)
+    return [
+        _sample(policy, request, len(asked), drawn_tokens, logprob)
+        for request, asked, (drawn_tokens, _), (logprob, _) in zip(requests, prompts, found, scored, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def _scored(
+    policy: Policy, prompts: Sequence[list[int]], found: Sequence[Drawn], temperature: float
+) -> Iterator[tuple[float, float]]:
+    """Of each completion the sum of its log-probabilities by the model, and of how far those of vLLM are off."""
+    left, right = max(map(len, prompts)), max(len(tokens) for tokens, _ in found)
+    vocabulary = policy.model.config.get_text_config().vocab_size
+    rows = max(1, MOST_LOGITS // ((right + 1) * vocabulary))
+    for first in range(0, len(prompts), rows):
+        part = slice(first, first + rows)
+        yield from _scored_at_once(policy, list(zip(prompts[part], found[part], strict=True)), left, right, temperature)
+
+
+def _scored_at_once(
+    policy: Policy, texts: Sequence[tuple[list[int], Drawn]], left: int, right: int, temperature: float
+) -> list[tuple[float, float]]:
+    pad, device = policy.tokenizer.pad_token_id, policy.model.device
+    lengths = [(left - len(prompt), len(tokens)) for prompt, (tokens, _) in texts]
+
+    def padded(values: list[float]) -> list[float]:
+        return values + [0.0] * (right - len(values))
+
+    ids = torch.tensor(
+        [[pad] * (left - len(a)) + a + b + [pad] * (right - len(b)) for a, (b, _) in texts], device=device
+    )
+    mask = torch.tensor(
+        [[0] * before + [1] * (left - before + length) + [0] * (right - length) for before, length in lengths],
+        device=device,
+    )
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    out = policy.model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=right + 1, use_cache=False
+    )
+    logits, drawn_tokens = out.logits[:, -right - 1 : -1].double(), ids[:, -right:, None]
+    counts = mask[:, -right:].double()
+    logprobs = logits.log_softmax(dim=-1).gather(2, drawn_tokens)[..., 0] * counts
+    tempered = (logits / temperature).log_softmax(dim=-1).gather(2, drawn_tokens)[..., 0] * counts
+    told = torch.tensor([padded(each) for _, (_, each) in texts], dtype=torch.float64, device=device)
+    off = (tempered - told).abs()
+    return list(zip(logprobs.sum(dim=1).tolist(), off.sum(dim=1).tolist(), strict=True))
 
 
 def _uniform(seed: int, count: int) -> torch.Tensor:

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +22,10 @@ from trl import GRPOConfig
 from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
+from workers.sampling import Request
 from workers.training import ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
-from workers.training.drawing import prompt_ids
+from workers.training.drawing import drawn, prompt_ids
 from workers.training.models import Policy, initial, with_adapter
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
@@ -32,8 +34,10 @@ from workers.training.rewards import Rewards
 from workers.training.teaching import teach
 from workers.training.trainer import JobTrainer
 from workers.training.vllm_colocated import serve_from
+from workers.training.vllm_server import draw_from, folder_for_weights
 
 ADAPTER: Final = "adapter.safetensors"
+CHECKED: Final = 8  # completions by vLLM before the first step, whose log-probabilities must be the model's
 ENDLESS: Final = 1_000_000  # steps of a training that ends when it is saturated
 BYTES_OF_A_WEIGHT: Final = 12  # in a checkpoint: itself, and two moments of AdamW
 LIBRARIES: Final = ("torch", "transformers", "trl", "accelerate", "numpy")
@@ -99,7 +103,8 @@ class Training:
     @property
     def config(self) -> str:
         """The hash of all that decides what is computed: the spec with this seed alone, and the problems."""
-        told = self.spec.model_dump(mode="json", exclude={"seeds", "run", "keep"}) | {"seed": self.seed}
+        decides_nothing: dict[str, Any] = {"seeds": True, "run": True, "keep": True, "generation": {"base_url"}}
+        told = self.spec.model_dump(mode="json", exclude=decides_nothing) | {"seed": self.seed}
         told["problems"] = [[each.name, each.prompt] for each in self.problems.training]
         return hashlib.sha256(canonical_json(told).encode()).hexdigest()
 
@@ -135,18 +140,45 @@ class _Run:
         if self.last is not None:
             self.follower.say(f"goes on from step {self.last.step}, {self.last.folder}")
         if self.training.steps == 0 or (self.last is not None and self.last.manifest.get("ended")):
-            last = self.last or self._save(0)
-            self._evaluate(last)
-            return last
-        with tempfile.TemporaryDirectory(prefix="pkpo-trl-") as folder:
-            self.trainer = self._trainer(folder)
+            return self._only_evaluated()
+        with self._trained_by() as self.trainer:
             self.trainer.add_callback(_Begin(self._begin))
             self.trainer.train(resume_from_checkpoint=str(self.last.state) if self.last else None)
         assert self.last is not None
         return self.last
 
+    def _only_evaluated(self) -> Checkpoint:
+        last = self.last or self._save(0)
+        if self.spec.generation.engine == "transformers" or not self.training.problems.held_out:
+            self._evaluate(last)
+            return last
+        with self._trained_by() as self.trainer:  # for its vLLM
+            self._evaluate(last)
+        return last
+
+    @contextmanager
+    def _trained_by(self) -> Iterator[JobTrainer]:
+        served = folder_for_weights(self.training.folder)
+        try:
+            with tempfile.TemporaryDirectory(prefix="pkpo-trl-") as folder:
+                trainer = self._trainer(folder, served)
+                self.policy = replace(self.policy, vllm=trainer.vllm)
+                yield trainer
+        finally:
+            shutil.rmtree(served, ignore_errors=True)
+
+    def _check_vllm(self) -> None:
+        """OtherWeights where the vLLM that is to draw has another model, or does not take over the weights."""
+        assert self.trainer is not None
+        self.trainer.exchange()
+        problems = self.training.problems.training[:CHECKED]
+        asked = [Request(each.name, each.prompt, 0, seed=i) for i, each in enumerate(problems)]
+        if self.trainer.use_vllm:
+            ranks.of_first(lambda: list(drawn(self.policy, self.spec.generation, asked)))
+
     def _begin(self) -> None:
         """What comes before the first step: a checkpoint of the policy as it is, and its evaluation."""
+        self._check_vllm()
         self.last = self.last or self._save(0)
         if self._is_evaluated(self.last.step):
             self._evaluate(self.last)
@@ -190,6 +222,8 @@ class _Run:
         return step % self.spec.evaluate_every == 0
 
     def _evaluate(self, checkpoint: Checkpoint) -> None:
+        if self.trainer is not None:
+            self.trainer.exchange()
         value = ranks.of_first(lambda: self.follower.evaluate(checkpoint, self.policy))
         if value is not None and (self.best is None or value > self.best[0]):
             self.best = value, checkpoint.folder
@@ -261,20 +295,24 @@ class _Run:
             )
         return lengths[name]
 
-    def _trainer(self, folder: str) -> JobTrainer:
+    def _trainer(self, folder: str, served: Path) -> JobTrainer:
         spec, problems = self.spec, self.training.problems.training
         if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
             raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
+        longest = self._longest_prompt()
+        config = _config(self.training, folder, longest)
         if spec.generation.engine == "vllm-colocated":
             serve_from(self.policy, Path(folder) / "served")
-        longest = self._longest_prompt()
+        elif spec.generation.base_url is not None:
+            length = longest + spec.generation.max_tokens
+            config.vllm_server_base_url = draw_from(spec.generation.base_url, served, length)
         data = rows(
             problems, self.training.steps, spec.problems_per_step, self.training.seed, spec.generation.prompt == "chat"
         )
         trainer = JobTrainer(
             model=self.policy.model,
             reward_funcs=self.training.rewards,
-            args=_config(self.training, folder, longest),
+            args=config,
             train_dataset=data,
             processing_class=self.policy.tokenizer,
             k=1,  # until it follows the plan
@@ -323,8 +361,8 @@ def _config(training: Training, folder: str, longest_prompt: int) -> GRPOConfig:
         num_generations=spec.n,
         max_completion_length=spec.generation.max_tokens,
         temperature=spec.generation.temperature,
-        use_vllm=spec.generation.engine == "vllm-colocated",
-        vllm_mode="colocate",
+        use_vllm=spec.generation.engine != "transformers",
+        vllm_mode="server" if spec.generation.engine == "vllm-server" else "colocate",
         vllm_gpu_memory_utilization=spec.generation.gpu_memory_utilization,
         vllm_max_model_length=longest_prompt + spec.generation.max_tokens,
         loss_type=spec.loss,

@@ -1,6 +1,6 @@
 """The policy of a training: loaded by the rules of sampling, or made on the spot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,28 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.jobs.options.models import ModelRefused
-from app.jobs.specs.training import Lora, TinyModel, TrainingSpec
+from app.jobs.specs.training import Generation, Lora, TinyModel, TrainingSpec
 from workers.sampling.models import not_loaded, resolved_model
 from workers.training.problems import Problems
 from workers.training.tiny import tiny_model, tiny_tokenizer
 
+Drawn = tuple[list[int], list[float]]
+"""The tokens of a completion, and their log-probabilities at the temperature that they were drawn with."""
+Draw = Callable[[Sequence[list[int]], Sequence[int], Generation], list[Drawn]]
+"""Draws a completion of each prompt, given by its tokens, by its own seed."""
+
 
 @dataclass(frozen=True)
 class Policy:
-    """A model to train, and its tokenizer."""
+    """A model to train, and its tokenizer.
+
+    Attributes:
+      vllm: draws from the weights that vLLM was given last; None where the model draws by itself.
+    """
 
     model: Any
     tokenizer: Any
+    vllm: Draw | None = None
 
 
 def loaded(name: str, pad_token: str | None, roots: Sequence[Path]) -> Policy:

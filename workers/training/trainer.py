@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pkpo.integrations.trl import PKPOTrainer
 from workers.training import states
+from workers.training.models import Draw
 from workers.training.plans import RecordedPlan
 from workers.training.records import StepRecord, Tally, group_records
-from workers.training.vllm_colocated import check_parity
+from workers.training.vllm_colocated import check_parity, draw
 
 TENSORS: Final = "optimizer.safetensors"
 STATE: Final = "state.json"
@@ -57,6 +59,22 @@ class JobTrainer(PKPOTrainer):
     def start_clock(self) -> None:
         """The next step begins now."""
         self._since = time.perf_counter()
+
+    @property
+    def vllm(self) -> Draw | None:
+        """Draws with the vLLM of the training; None where there is none, or another process asks its server."""
+        if not self.use_vllm:
+            return None
+        if self.vllm_mode == "colocate":
+            return partial(draw, self.vllm_generation.llm)
+        return self.vllm_generation.vllm_client.draw if self.accelerator.is_main_process else None
+
+    def exchange(self) -> None:
+        """Give vLLM, where it draws, the weights as they are now; every process must ask."""
+        step: int = self.state.global_step
+        if self.use_vllm and self._last_loaded_step != step:
+            self.vllm_generation.sync_weights()
+            self._last_loaded_step: int = step  # so that TRL need not do it again
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:

@@ -5,14 +5,18 @@ under the weights that are trained.
 """
 
 import os
-from functools import partial
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from app.jobs.specs.training import Generation
+from workers.sampling import SamplingFailed
 from workers.sampling.swappable import keep_linear_weights
-from workers.training.models import Policy
+from workers.training import states
+from workers.training.models import Drawn, Policy
 from workers.training.records import StepRecord
 
 DIFFERENCE: Final = "sampling/logprob_difference"
@@ -23,28 +27,77 @@ class OtherWeights(RuntimeError):
     """vLLM draws from other weights than those that are trained."""
 
 
+def require_vllm() -> None:
+    """Raise SamplingFailed where vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise SamplingFailed("vLLM is not installed here: requirements/install.sh vllm does it")
+
+
 def serve_from(policy: Policy, folder: Path) -> None:
     """Have the vLLM that TRL starts load the policy from a folder, which is written."""
+    require_vllm()
     import vllm
     from trl.generation import vllm_generation
 
-    settings: dict[str, Any] = {"load_format": "safetensors"}
-    if not torch.cuda.is_available():
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-        keep_linear_weights()
-        # To compile takes longer than small models train; "auto" would be bfloat16.
-        settings |= {"enforce_eager": True, "dtype": "float32"}
+    def made(**of_trl: Any) -> Any:
+        return vllm.LLM(**of_trl | _settings(of_trl))
+
     policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     policy.model.name_or_path = str(folder)
-    vllm_generation.LLM = partial(vllm.LLM, **settings)
+    vllm_generation.LLM = made
+
+
+def _settings(of_trl: dict[str, Any]) -> dict[str, Any]:
+    """What vLLM is told beside what TRL tells it, or otherwise."""
+    if torch.cuda.is_available():
+        return {"load_format": "safetensors"}
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    keep_linear_weights()
+    return {
+        "load_format": "safetensors",
+        # To compile takes longer than small models train; "auto" would be bfloat16.
+        "enforce_eager": True,
+        "dtype": "float32",
+        # There vLLM cannot read a prompt in parts for a request with a seed, so one prompt must be a part.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(of_trl["max_num_batched_tokens"], of_trl["max_model_len"]),
+    }
+
+
+def draw(llm: Any, prompts: Sequence[list[int]], seeds: Sequence[int], told: Generation) -> list[Drawn]:
+    """A completion of each prompt, by its own seed.
+
+    The generators of the process, by which vLLM draws what is trained on, are left as they were: on a processor it
+    turns them also where every request has a seed.
+    """
+    from vllm import SamplingParams
+
+    params = [
+        SamplingParams(temperature=told.temperature, max_tokens=told.max_tokens, seed=seed, logprobs=0)
+        for seed in seeds
+    ]
+    asked = [{"prompt_token_ids": prompt} for prompt in prompts]
+    before = states.rng_state()
+    try:
+        found = [each.outputs[0] for each in llm.generate(asked, sampling_params=params, use_tqdm=False)]
+    finally:
+        states.set_rng_state(before)
+    return [
+        (list(each.token_ids), [told[token].logprob for token, told in zip(each.token_ids, each.logprobs, strict=True)])
+        for each in found
+    ]
 
 
 def check_parity(record: StepRecord) -> None:
     """Raise OtherWeights where the log-probabilities of the completions of a step differ between vLLM and the model."""
-    found = record.metrics.get(DIFFERENCE, 0.0)
+    check_difference(f"Step {record.step}", record.metrics.get(DIFFERENCE, 0.0))
+
+
+def check_difference(where: str, found: float) -> None:
+    """Raise OtherWeights where the log-probabilities of vLLM differ from the model's by so many nats a token."""
     if not found <= MOST_DIFFERENT:  # nan too
         raise OtherWeights(
-            f"Step {record.step}: the log-probabilities of vLLM differ from the model's by {found:.3g} nats a token, "
-            f"and at most {MOST_DIFFERENT:g} is numerical: its completions are not of the weights that are trained."
+            f"{where}: the log-probabilities of vLLM differ from the model's by {found:.3g} nats a token, and at most "
+            f"{MOST_DIFFERENT:g} is numerical: its completions are not of the weights that are trained."
         )

@@ -97,9 +97,14 @@ class Generation(BaseModel):
 
     model_config = SPEC
 
-    engine: Annotated[Literal["transformers", "vllm-colocated"], Field(description="Of the completions trained on")] = (
-        "transformers"
-    )
+    engine: Annotated[
+        Literal["transformers", "vllm-colocated", "vllm-server"],
+        Field(description="The training's own model, a vLLM in its process, or a vLLM server"),
+    ] = "transformers"
+    base_url: Annotated[
+        str | None,
+        Field(max_length=500, pattern=r"^https?://[^\s?#@]+/v1$", description="Of vllm-server: up to and with /v1"),
+    ] = None
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 256
     prompt: Annotated[Literal["raw", "chat"], Field(description="As it stands, or by the model's chat template")] = (
@@ -108,6 +113,14 @@ class Generation(BaseModel):
     gpu_memory_utilization: Annotated[
         float, Field(gt=0, le=1, description="Of vllm-colocated: its part of the accelerator's memory")
     ] = 0.3
+
+    @model_validator(mode="after")
+    def _names_a_server(self) -> Self:
+        if self.engine == "vllm-server" and self.base_url is None:
+            raise OfMember("base_url", "vllm-server needs base_url: the address of a server, up to and with /v1")
+        if self.engine != "vllm-server" and self.base_url is not None:
+            raise OfMember("base_url", f"base_url is of vllm-server alone, and engine is {self.engine}")
+        return self
 
 
 class TrainingSpec(BaseModel):

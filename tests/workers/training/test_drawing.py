@@ -1,5 +1,7 @@
 """Completions of the policy that is trained: each by its own seed, with the log-probabilities of the model."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ import torch
 from app.jobs.specs.training import Generation
 from tests.workers.sampling.tiny import ids, logprob_of, save_tiny_model
 from workers.sampling import Request
+from workers.training import drawing
 from workers.training.drawing import drawn
-from workers.training.models import Policy, loaded
+from workers.training.models import Drawn, Policy, loaded
+from workers.training.vllm_colocated import OtherWeights
 
 TOLD = Generation(max_tokens=6, temperature=0.8)
 
@@ -62,3 +66,47 @@ def test_tokens_come_as_often_as_they_are_probable(policy: Policy) -> None:
         found[ids(sample.text)[0] if sample.text else 0] += 1
     deviation = (expected * (1 - expected) / count).sqrt()
     assert ((found / count - expected).abs() < 4.5 * deviation).all()
+
+
+class OfAnother:
+    """Draws as vLLM does; its log-probabilities are off by so many nats a token."""
+
+    def __init__(self, policy: Policy, off: float = 0.0) -> None:
+        self.policy, self.off = policy, off
+        self.completions: list[list[int]] = []
+
+    def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int], told: Generation) -> list[Drawn]:
+        found = [self._drawn(prompt, seed, told) for prompt, seed in zip(prompts, seeds, strict=True)]
+        self.completions += [tokens for tokens, _ in found]
+        return found
+
+    def _drawn(self, prompt: list[int], seed: int, told: Generation) -> Drawn:
+        tokens = torch.randint(0, 13, (1 + seed % told.max_tokens,), generator=torch.Generator().manual_seed(seed))
+        with torch.inference_mode():
+            logits = self.policy.model(input_ids=torch.tensor([prompt + tokens.tolist()])).logits[0].double()
+        logprobs = (logits[len(prompt) - 1 : -1] / told.temperature).log_softmax(-1).gather(1, tokens[:, None])[:, 0]
+        return tokens.tolist(), (logprobs + self.off).tolist()
+
+
+@pytest.mark.parametrize("at_once", [drawing.MOST_LOGITS, 200])
+def test_what_another_draws_is_scored_by_the_model(
+    policy: Policy, folder: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "MOST_LOGITS", at_once)
+    by = OfAnother(policy, off=0.05)  # as far as kernels may differ
+    samples = list(drawn(replace(policy, vllm=by), TOLD, requests(6)))
+    assert [(each.problem, each.sample_index, each.seed) for each in samples] == [
+        (each.problem, each.sample_index, each.seed) for each in requests(6)
+    ]
+    for sample, tokens in zip(samples, by.completions, strict=True):
+        assert (sample.completion_tokens, sample.finish_reason) == (
+            len(tokens),
+            "stop" if tokens[-1] == 0 else "length",
+        )
+        assert sample.logprob == pytest.approx(logprob_of(folder, ids(sample.problem), tokens), abs=1e-4)
+
+
+@pytest.mark.parametrize("off", [0.2, -0.2, float("nan")])
+def test_completions_of_other_weights_are_not_taken(policy: Policy, off: float) -> None:
+    with pytest.raises(OtherWeights, match=r"18 completions by vLLM: .* nats a token"):
+        list(drawn(replace(policy, vllm=OfAnother(policy, off)), TOLD, requests(6)))
