@@ -11,7 +11,7 @@ import json
 import runpy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import plotly.graph_objects as go
@@ -36,13 +36,30 @@ Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 
+class Runs(Protocol):
+    """What pictures and tables ask of an experiment."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the runs, each once for all its seeds."""
+
+    def over_steps(self, name: str, figure: str) -> tuple[list[int], Floats]:
+        """Steps, and a figure of every seed at each, shape (seeds, steps)."""
+
+    def last(self, name: str, figure: str) -> Floats:
+        """A figure after the last step, shape (seeds,)."""
+
+    def start(self, figure: str) -> float:
+        """A figure before the first step."""
+
+
 class Results:
     """The rows of an experiment, by run."""
 
     def __init__(self, path: Path) -> None:
         self.lines = [json.loads(line) for line in path.read_text().splitlines()]
         self.rows = [line for line in self.lines if line["kind"] == "row"]
-        self.names = list(dict.fromkeys(row["name"] for row in self.rows))
+        self.names: list[str] = list(dict.fromkeys(row["name"] for row in self.rows))
 
     def one(self, kind: str) -> Row:
         """The line of a kind that is there once."""
@@ -77,7 +94,7 @@ def mean_and_error(each: Floats) -> tuple[Floats, Floats]:
     return each.mean(0), each.std(0, ddof=1) / np.sqrt(len(each))
 
 
-def lines(results: Results, names: Sequence[str], panels: Sequence[tuple[str, str]]) -> go.Figure:
+def lines(results: Runs, names: Sequence[str], panels: Sequence[tuple[str, str]]) -> go.Figure:
     """A panel for each (figure, title), with a line and its band for each name."""
     figure = make_subplots(1, len(panels), subplot_titles=[title for _, title in panels])
     for column, (what, _) in enumerate(panels, start=1):
@@ -96,7 +113,7 @@ def lines(results: Results, names: Sequence[str], panels: Sequence[tuple[str, st
     return figure.update_xaxes(title_text="step").update_layout(width=1200)
 
 
-def matrix(results: Results) -> go.Figure:
+def matrix(results: Runs) -> go.Figure:
     """pass@k_eval after training, a row for each run; the colour compares within a column."""
     names = results.names
     means = np.array([[mean_and_error(results.last(name, f"pass@{k}"))[0] for k in K_EVAL] for name in names])
@@ -116,7 +133,7 @@ def matrix(results: Results) -> go.Figure:
     return go.Figure(heat).update_yaxes(autorange="reversed", title_text="trained for").update_layout(width=1000)
 
 
-def table(results: Results, columns: Iterable[str]) -> str:
+def table(results: Runs, columns: Iterable[str]) -> str:
     """Markdown: a row for each run and for the start, means and standard errors over seeds after the last step."""
     columns = list(columns)
     rows = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
@@ -128,7 +145,7 @@ def table(results: Results, columns: Iterable[str]) -> str:
     return "\n".join(rows)
 
 
-def differences(results: Results, columns: Iterable[str], than: str = "k=1") -> str:
+def differences(results: Runs, columns: Iterable[str], than: str = "k=1") -> str:
     """Markdown: each run less that of `than` with the same seed after the last step, and the 95 % interval of its mean.
 
     By Student's t over the seeds, which both runs share with their problems and the order of them.

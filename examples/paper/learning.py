@@ -2,6 +2,7 @@
 
 Axes: R runs, P problems of a step, n completions of a problem, L tokens of a completion.
 It leaves out what the runs do not need: KL, clipping of ratios (each completion is learned from once), accumulation.
+A study (study.py) stacks one run alone: a processor's cache holds no more.
 """
 
 import math
@@ -18,10 +19,11 @@ from torch import Tensor
 
 import pkpo
 import pkpo.torch
+from pkpo.baselines import baseline
 from pkpo.schedules import from_spec, mixture
 from pkpo.schedules.base import State
 
-K_EVAL = (1, 2, 4, 8, 12, 16)
+K_EVAL = (1, 2, 4, 8, 12, 16, 32, 64)  # those up to n
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Arm:
     seed: int
     k: Any = None  # None: GRPO, which has no k
     lr: float | None = None  # of its own, in the pilot
+    method: str = "sloo_minus_one"  # or "pass_k_grpo", the note's
+    entropy_weight: float = 0.0  # of the entropy that is added to the objective, token by token
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,23 @@ class Setting:
     evaluate_every: int
     warmup: int = 20
     clip: float = 1.0
+    last_rate: float = 0.1  # what the learning rate falls to, a share of its highest
+    measure_every: int = 10  # steps over which a schedule that watches pass@k gets its mean
 
 
-def group_credits(rewards: Tensor, k: Any) -> Tensor:
-    """Credits of one run's step, (P, n): sloo_minus_one at k, whose root mean square is 1; GRPO's where k is None."""
+def grpo(rewards: Tensor) -> Tensor:
+    """GRPO's advantages, (..., P, n)."""
+    spread = rewards.std(-1, keepdim=True)
+    return (rewards - rewards.mean(-1, keepdim=True)) / (spread + 1e-4)
+
+
+def group_credits(rewards: Tensor, k: Any, method: str) -> Tensor:
+    """Credits of groups, (..., n), of any size: of a transform of pkpo.torch, or of the note's method; k None: GRPO."""
     if k is None:
-        spread = rewards.std(-1, keepdim=True)
-        return (rewards - rewards.mean(-1, keepdim=True)) / (spread + 1e-4)
-    return pkpo.torch.sloo_minus_one(rewards, k, scale="rms", check=False)
+        return grpo(rewards)
+    if method == "pass_k_grpo":
+        return torch.from_numpy(baseline(method, rewards.double().cpu().numpy(), k)).to(rewards)
+    return pkpo.torch.transform(method, rewards, k, check=False)
 
 
 def unit(credits: Tensor) -> Tensor:
@@ -64,14 +77,13 @@ def unit(credits: Tensor) -> Tensor:
     return credits / rms.clamp_min(1e-12)
 
 
-def stacked_credits(rewards: Tensor, ks: Sequence[Any]) -> Tensor:
-    """What group_credits gives each run, (R, P, n), by one call of pkpo.torch for all runs of one k."""
+def stacked_credits(rewards: Tensor, ks: Sequence[Any], methods: Sequence[str] | None = None) -> Tensor:
+    """What group_credits gives each run, (R, P, n), at root mean square 1, by one call for all runs of one k."""
     found = torch.empty_like(rewards)
-    for key in {repr(k) for k in ks}:
-        places = [place for place, k in enumerate(ks) if repr(k) == key]
-        k, of_k = ks[places[0]], rewards[places]
-        grpo = k is None
-        found[places] = group_credits(of_k, None) if grpo else pkpo.torch.sloo_minus_one(of_k, k, check=False)
+    whats = list(zip(ks, methods or ["sloo_minus_one"] * len(ks), strict=True))
+    for key in {repr(what) for what in whats}:
+        places = [place for place, what in enumerate(whats) if repr(what) == key]
+        found[places] = group_credits(rewards[places], *whats[places[0]])
     return unit(found)
 
 
@@ -97,11 +109,15 @@ class Optimizer:
         return cast(Tensor, norms)
 
 
-def weighted(stack: Stack, prompts: Tensor, completions: Tensor, credits: Tensor) -> tuple[Tensor, Tensor]:
+def weighted(
+    stack: Stack, prompts: Tensor, completions: Tensor, credits: Tensor, entropy_weights: Sequence[float] = ()
+) -> tuple[Tensor, Tensor]:
     """The loss -mean credit * log p(completion), summed over runs, and each run's mean entropy of a token, (R,).
 
     Args:
       prompts: (R, P, T); completions: (R, P, n, L); credits: (R, P, n).
+      entropy_weights: for each run, what the entropy at each token counts beside credit * log p of that token, as in
+        PPO with an entropy term; none: no such term.
     """
     R, P, n, L = completions.shape
     T = prompts.shape[-1]
@@ -111,10 +127,12 @@ def weighted(stack: Stack, prompts: Tensor, completions: Tensor, credits: Tensor
     counts = (tokens == END).cumsum(-1) - (tokens == END).long() == 0  # up to the first end
     chosen = log_p.gather(-1, tokens[..., None])[..., 0]
     loss = -(credits.view(R, P * n, 1) * chosen * counts).sum() / (P * n)
-    with torch.no_grad():
+    with torch.set_grad_enabled(any(entropy_weights)):
         entropies = -(log_p.exp() * log_p).sum(-1)
-        entropy = (entropies * counts).sum((1, 2)) / counts.sum((1, 2))
-    return loss, entropy
+        sums = (entropies * counts).sum((1, 2))
+    if any(entropy_weights):
+        loss = loss - (sums * sums.new_tensor(entropy_weights)).sum() / (P * n)
+    return loss, sums.detach() / counts.sum((1, 2))
 
 
 def solved(stack: Stack, of: Problems, n: int) -> Tensor:
@@ -196,6 +214,10 @@ class Training:
         self.schedules = [None if arm.k is None else from_spec(arm.k) for arm in self.arms]
         self.states: list[State | None] = [None if each is None else each.start() for each in self.schedules]
         self.ever = torch.zeros(R, setting.pool, dtype=torch.bool, device=self.device)
+        solved = np.arange(setting.n + 1)
+        by_k = [pkpo.pass_at_k(setting.n, solved, k) for k in K_EVAL if k <= setting.n]
+        self.pass_at_k = torch.tensor(np.array(by_k), dtype=torch.float32, device=self.device)  # (K, n + 1)
+        self.measured: list[Tensor] = []  # pass@k of the steps since a schedule was last told of them, each (R, K)
 
     def _order(self, seed: int) -> np.ndarray[Any, Any]:
         """Which problems a step has, (steps, P): the pool in a new order each time it is through."""
@@ -221,21 +243,37 @@ class Training:
         right = passed(drawn, counts, self.pool.targets[chosen][:, :, None].expand(drawn.shape[:-1]))
         rewards = right.float()
         self.ever.scatter_(1, chosen, self.ever.gather(1, chosen) | right.any(-1))
-        credits = stacked_credits(rewards, self.ks())
-        loss, entropy = weighted(self.stack, prompts, drawn, credits)
+        credits = stacked_credits(rewards, self.ks(), [arm.method for arm in self.arms])
+        weights = [arm.entropy_weight for arm in self.arms]
+        loss, entropy = weighted(self.stack, prompts, drawn, credits, weights)
         self.stack.backward(loss)
         norms = self.optimizer.step(self._factor(step))
-        self.states = [
-            None if each is None or state is None else each.after(state, None)
-            for each, state in zip(self.schedules, self.states, strict=True)
-        ]
         mute = (rewards.amax(-1) == rewards.amin(-1)).float().mean(1)
-        return {"reward": rewards.mean((1, 2)), "entropy": entropy, "gradient_norm": norms, "zero_signal": mute}
+        rolling = self.pass_at_k[:, right.sum(-1)].mean(-1).T
+        figures = {"reward": rewards.mean((1, 2)), "entropy": entropy, "gradient_norm": norms, "zero_signal": mute}
+        self._tell_schedules(step, figures["reward"], rolling)
+        return figures | {"rolling": rolling}
+
+    def _tell_schedules(self, step: int, solve_rates: Tensor, rolling: Tensor) -> None:
+        """Each schedule goes on by a step, after what it observes of it."""
+        self.measured.append(rolling)
+        is_measured = (step + 1) % self.setting.measure_every == 0
+        for place, (schedule, state) in enumerate(zip(self.schedules, self.states, strict=True)):
+            if schedule is None or state is None:
+                continue
+            seen = None
+            if schedule.observes == "solve_rate":
+                seen = float(solve_rates[place])
+            elif schedule.observes == "pass_at_k" and is_measured:
+                column = [k for k in K_EVAL if k <= self.setting.n].index(int(schedule.largest))
+                seen = float(torch.stack(self.measured)[:, place, column].mean())
+            self.states[place] = schedule.after(state, seen)
+        self.measured = [] if is_measured else self.measured
 
     def _factor(self, step: int) -> float:
-        """Of the learning rate: it rises over the warm-up and falls to a tenth along half a cosine."""
-        done = step / self.setting.steps
-        return min(1.0, (step + 1) / self.setting.warmup) * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+        """Of the learning rate: it rises over the warm-up and falls to its last along half a cosine."""
+        last, falls = self.setting.last_rate, 0.5 * (1 + math.cos(math.pi * step / self.setting.steps))
+        return min(1.0, (step + 1) / self.setting.warmup) * (last + (1 - last) * falls)
 
     def rows(self, stop: Callable[[], bool]) -> Iterator[list[dict[str, Any]]]:
         """Train; a row for each run before the first step, at every evaluation and after the last."""
@@ -252,14 +290,18 @@ class Training:
     def evaluated(self, step: int, window: Sequence[dict[str, Tensor]]) -> list[dict[str, Any]]:
         """A row for each run: pass@k of the held-out problems, and the means of the steps since the last row."""
         counts = solved(self.stack, self.held_out, self.setting.n).cpu().numpy()
+        curves = [curve(each, self.setting.n) for each in counts]
+        return [row | {"pass_at_k": found} for row, found in zip(self.summed(step, window), curves, strict=True)]
+
+    def summed(self, step: int, window: Sequence[dict[str, Tensor]]) -> list[dict[str, Any]]:
+        """A row for each run: the means of the steps since the last row, `rolling` being pass@k of their problems."""
         figures = {
             name: torch.stack([each[name] for each in window]).mean(0).tolist()
             for name in (window[0] if window else ())
         }
         ever = (self.ever.sum(1) / self.setting.pool).tolist()
         return [
-            {"step": step, **asdict(arm), "k_now": repr(k), "pass_at_k": curve(counts[place], self.setting.n)}
-            | {"cumulative_solve_rate": ever[place]}
+            {"step": step, **asdict(arm), "k_now": repr(k), "cumulative_solve_rate": ever[place]}
             | {name: each[place] for name, each in figures.items()}
             for place, (arm, k) in enumerate(zip(self.arms, self.ks(), strict=True))
         ]
