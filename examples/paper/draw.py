@@ -1,12 +1,8 @@
-"""Draws Figures 3, 6, 7 and 8 from what reproduce.py kept, and prints their tables as Markdown. Needs Chromium.
+"""Lines over steps, matrices of pass@k and Markdown tables of runs with several seeds, for report.py.
 
-Lines are means over seeds; a band, and what stands after a mean, is one standard error of it over the seeds. Pictures
-and Plotly's JSON go to docs/images.
-
-    .venv/bin/python examples/paper/draw.py [--results FOLDER] [--out FOLDER]
+A band, and what stands after a mean, is one standard error of it over the seeds.
 """
 
-import argparse
 import json
 import runpy
 from collections.abc import Iterable, Sequence
@@ -168,52 +164,8 @@ def titled(figure: go.Figure, finding: str) -> go.Figure:
     return SHARED["titled"](figure, finding)
 
 
-def figures(folder: Path) -> dict[str, go.Figure]:
-    """Each by the name of its file."""
-    found, main = {}, folder / "chain3.jsonl"
-    if main.exists():
-        results = Results(main)
-        panels = [("cumulative_solve_rate", "cumulative solve rate, training"), ("entropy", "entropy of a token, nats")]
-        found["paper-figure-6"] = titled(
-            lines(results, ["k=1", "k=4", "k=8"], panels),
-            "k = 4 and 8 solve more of the training problems than k = 1, at a higher entropy",
-        )
-        found["paper-figure-7"] = titled(
-            matrix(results), "k = 1 is best at pass@1, k = 8 from pass@8 on; k = n = 16 is best nowhere"
-        )
-        panels = [(f"pass@{k}", f"pass@{k}, held out") for k in (1, 4, 16)]
-        found["paper-figure-3"] = titled(
-            lines(results, ["k=1", "k=8", "8 to 1"], panels), "k from 8 to 1 half way: between k = 1 and k = 8"
-        )
-    if (folder / "chain4.jsonl").exists():
-        results = Results(folder / "chain4.jsonl")
-        panels = [("cumulative_solve_rate", "cumulative solve rate, training")]
-        panels += [(f"pass@{k}", f"pass@{k}, held out") for k in (1, 16)]
-        found["paper-figure-8"] = titled(
-            lines(results, ["k=1", "k=4", "k=8", "k=16"], panels),
-            "Four numbers, solved one time in 50 at first: k = 1 does not stall",
-        )
-    return found
-
-
-def main() -> None:
-    """Draw what there are results for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "docs/images")
-    arguments = parser.parse_args()
-    for name, figure in figures(arguments.results).items():
-        SHARED["draw"](name, figure, arguments.out)
-    for path in sorted(arguments.results.glob("*.jsonl")):
-        print(path.stem, *tables(Results(path)), sep="\n\n")
-
-
 def tables(results: Results) -> list[str]:
     """What the page shows of an experiment."""
     held_out, training = [f"pass@{k}" for k in K_EVAL], ["cumulative_solve_rate", "entropy", "zero_signal", "reward"]
     found = [table(results, held_out), differences(results, held_out), table(results, training)]
     return [*found, differences(results, training[:2])]
-
-
-if __name__ == "__main__":
-    main()

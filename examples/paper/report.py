@@ -1,4 +1,4 @@
-"""Tables and pictures of what study.py kept: Markdown to the terminal, pictures and Plotly's JSON to docs/images.
+"""Tables of what study.py and reproduce.py kept, in Markdown, and pictures of what study.py kept, for docs/images.
 
 Means are over seeds and stand with their standard error; differences are by seed, with the 95 % interval of Student's
 t. pass@k of a table is that of the held-out problems after the last step; over the steps it is that of the completions
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from draw import COLOURS, HERE, SHARED, Floats, differences, lines, matrix, mean_and_error, titled
+from draw import COLOURS, HERE, SHARED, Floats, Results, differences, lines, matrix, mean_and_error, titled
 from draw import table as plain_table
+from draw import tables as tables_of_rows
 
 import pkpo
 from pkpo.strata import curves_by_reference
@@ -212,11 +213,13 @@ def written(folder: Path) -> dict[str, list[str]]:
 def main() -> None:
     """Print the tables and draw the pictures of what there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=HERE / "results/studies")
+    parser.add_argument("--results", type=Path, default=HERE / "results/studies", help="folder of study.py's")
+    parser.add_argument("--first", type=Path, default=HERE / "results", help="folder of reproduce.py's")
     parser.add_argument("--out", type=Path, default=HERE.parents[1] / "docs/images")
     parser.add_argument("--tables", action="store_true", help="no pictures")
     given = parser.parse_args()
-    for name, each in written(given.results).items():
+    first = {path.stem: tables_of_rows(Results(path)) for path in sorted(given.first.glob("*.jsonl"))}
+    for name, each in (written(given.results) | first).items():
         print(f"## {name}", *each, sep="\n\n")
     for name, figure in () if given.tables else figures(given.results).items():
         SHARED["draw"](name, figure, given.out)
