@@ -126,14 +126,19 @@ def _pointer(location: Sequence[int | str]) -> str:
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    detail, errors = rules_broken(error)
+    return problem_response(422, InvalidRequest.type, detail, errors)
+
+
+def rules_broken(error: RequestValidationError) -> tuple[str, list[tuple[str, str]]]:
+    """What a request breaks, in a sentence, and where (pointer, code)."""
     errors = []
     for each in error.errors():
         # A key of the client's own making would be an echo of what it sent.
         location = each["loc"][:-1] if each["type"] == "extra_forbidden" else each["loc"]
         errors.append((_pointer(location), f"{each['type']}: {_without_value(each)}"))
     count = len(errors)
-    detail = f"The request breaks {count} rule{'s' * (count > 1)} of its schema; /docs shows what it takes."
-    return problem_response(422, InvalidRequest.type, detail, errors)
+    return f"The request breaks {count} rule{'s' * (count > 1)} of its schema; /docs shows what it takes.", errors
 
 
 def _without_value(error: Mapping[str, Any]) -> str:

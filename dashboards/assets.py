@@ -16,6 +16,7 @@ _JAVASCRIPT = "text/javascript; charset=utf-8"
 _FILES = {
     "app.css": (files("dashboards") / "static" / "app.css", "text/css; charset=utf-8"),
     "training.css": (files("dashboards") / "static" / "training.css", "text/css; charset=utf-8"),
+    "forms.css": (files("dashboards") / "static" / "forms.css", "text/css; charset=utf-8"),
     "pages.js": (files("dashboards") / "static" / "pages.js", _JAVASCRIPT),
     "keys.js": (files("dashboards") / "static" / "keys.js", _JAVASCRIPT),
     "live.js": (files("dashboards") / "static" / "live.js", _JAVASCRIPT),

@@ -8,10 +8,11 @@ from typing import Any
 
 from dashboards.numerals import count, duration, pace
 from dashboards.pages import rendered, with_query
+from dashboards.training_form import TrainingForm
 
 URL = "/jobs"
 NEW_URL = "/jobs/new"
-FORMS = ("import", "verification", "sampling")
+FORMS = ("import", "verification", "sampling", "training")
 OVER = ("succeeded", "failed", "dead", "cancelled")
 DOING = MappingProxyType(
     {"import": "importing", "verification": "verifying", "sampling": "sampling", "training": "training"}
@@ -48,7 +49,10 @@ class About:
     problem_set: str | None = None
     evaluation_url: str | None = None
     verifier: str | None = None
+    """As its verdicts are stored: with options that are not the usual ones, a hash of these is in the name."""
     filename: str | None = None
+    told: Mapping[str, object] = field(default_factory=dict)
+    """The options of the verifier that are not the usual ones."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,8 @@ class NewJobPage:
     runs: tuple[str, ...] = ()
     evaluations: Mapping[str, str] = field(default_factory=dict)
     """By id, what each is of."""
+    training: TrainingForm | None = None
+    server: str = ""
 
 
 def render_jobs(page: JobsPage) -> str:

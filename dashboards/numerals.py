@@ -48,6 +48,14 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def size(number: int) -> str:
+    """Bytes, in the unit of which there is at least one, as disks are sold: 4.2 MB."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= power:
+            return f"{number / power:,.1f}{NO_BREAK}{unit}"
+    return f"{number}{NO_BREAK}bytes"
+
+
 def problems(number: int) -> str:
     """How many problems, in words."""
     return f"{count(number)} problem" if number == 1 else f"{count(number)} problems"

@@ -375,6 +375,7 @@ _environment.filters |= {
     "figure_json": figure_json,
     "prose": prose,
     "setting": setting,
+    "size": numerals.size,
     "in_words": in_words,
 }
 _environment.tests |= {

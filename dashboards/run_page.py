@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import cycle
+from typing import Literal
 
 from dashboards.figures import DASHES, CheckpointCurve, run_figure
 from dashboards.pages import MissingPolicy, rendered, setting, with_query
@@ -42,6 +43,17 @@ class CheckpointRow:
 
 
 @dataclass(frozen=True)
+class WeightsRow:
+    """A checkpoint of the run, and what of it lies on disk."""
+
+    step: int
+    part: Literal["all", "weights"] | None = None
+    """All of it, so that a training can go on from it, its weights alone, or nothing any more."""
+    folder: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
 class RunPage:
     """A run on one problem set, a page of its evaluations by step."""
 
@@ -65,6 +77,17 @@ class RunPage:
     next_cursor: str | None = None
     training: TrainingLog | None = None
     options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
+    weights: tuple[WeightsRow, ...] = ()
+    """The latest checkpoints; none where the run has nothing on a disk that this service sees."""
+    like: str | None = None
+    """Where the form of a training job is filled in as for this run."""
+    others: tuple[str, ...] = ()
+    """Runs to put beside it."""
+
+    @property
+    def on_disk(self) -> tuple[WeightsRow, ...]:
+        """The checkpoints of which something is there."""
+        return tuple(each for each in self.weights if each.part)
 
     @property
     def ks(self) -> tuple[int | None, ...]:

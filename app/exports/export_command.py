@@ -18,8 +18,8 @@ DESCRIPTION = """\
 Copy a checkpoint that a training job left into a folder which from_pretrained and `vllm serve` load, with a model card
 (README.md): problems, objective, settings, results with their intervals, versions, and the hash of every file.
 
-It runs where the checkpoints lie, PKPO_CHECKPOINT_DIR, and reads the database that `pkpo serve` uses. The last two
-checkpoints of a run are kept, and its best one.
+It runs where the checkpoints lie, PKPO_CHECKPOINT_DIR, and reads the database that `pkpo serve` uses. Kept are the
+last two checkpoints of a run and the weights of those that were evaluated, or of fewer where the spec's `keep` says so.
 
 example:
   pkpo export countdown-k8 --step 200 --out countdown-k8

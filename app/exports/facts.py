@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,11 +16,11 @@ from app.estimates.run_queries import RunEvaluation
 from app.estimates.runs import find_problem_set, read_run
 from app.estimates.schemas import CurveQuery
 from app.estimates.service import curves
+from app.exports.trained import trained_by
 from app.jobs.specs.training import TrainingSpec
-from app.models import Checkpoint, Job, Problem, ProblemSet
+from app.models import Checkpoint, Problem, ProblemSet
 
 MOST_EVALUATIONS: Final = 100
-FAILED: Final = ("failed", "cancelled", "queued")  # a job that may have trained nothing
 
 
 class StepNotFound(NotFound):
@@ -98,19 +97,8 @@ def _curves(session: Session, found: Sequence[RunEvaluation]) -> list[Evaluation
 
 
 def _trained(session: Session, project_id: int, run: str) -> Trained | None:
-    """The first job of the run that trained; a later one with another spec was refused by its checkpoints."""
-    bare, _, seed = run.rpartition("-seed-")
-    names = [run, bare] if seed.isdecimal() else [run]
-    wanted = select(Job).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext.in_(names))
-    for job in session.scalars(wanted.order_by(Job.state.in_(FAILED), Job.id)):
-        try:
-            spec = TrainingSpec.model_validate(job.spec)
-        except ValidationError:  # of another version of the service
-            continue
-        seeds = [each for each in spec.seeds if spec.run_of(each) == run]
-        if seeds:
-            return _of_spec(session, project_id, spec, seeds[0])
-    return None
+    found = trained_by(session, project_id, run)
+    return None if found is None else _of_spec(session, project_id, *found)
 
 
 def _of_spec(session: Session, project_id: int, spec: TrainingSpec, seed: int) -> Trained:

@@ -1,19 +1,33 @@
-"""The model card of a checkpoint."""
+"""The checkpoints of a run, and the model card of one."""
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.security import Reader
 from app.db import SessionDep
+from app.estimates.examples import answers
 from app.exports import model
+from app.exports.checkpoints import EXAMPLE, CheckpointsResponse, list_checkpoints
 from app.ingest.schemas import Name
-from app.paging import each_parameter_once
+from app.paging import PageQuery, each_parameter_once
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Depends(each_parameter_once)])
 
 
 MARKDOWN: Final = "text/markdown"
+
+
+@router.get("/{run}/checkpoints", summary="Checkpoints of a run", responses=answers(EXAMPLE))
+def read_checkpoints(
+    run: Annotated[Name, Path()],
+    query: Annotated[PageQuery, Query()],
+    caller: Reader,
+    session: SessionDep,
+    request: Request,
+) -> CheckpointsResponse:
+    """By step: those that were evaluated, and those on disk. Whether the weights of each are still there."""
+    return list_checkpoints(session, caller.project_id, request.app.state.settings.checkpoints, run, query)
 
 
 @router.get(

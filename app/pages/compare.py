@@ -11,18 +11,17 @@ from app.estimates import errors, run_queries
 from app.estimates.comparisons import EvaluationComparison, comparison
 from app.estimates.curves import EvaluationCurve
 from app.estimates.runs import RunOverview, run_overview
-from app.estimates.schemas import ComparisonQuery, RunCurvesQuery, RunsQuery
+from app.estimates.schemas import ComparisonQuery, RunCurvesQuery
 from app.estimates.service import evaluation
 from app.ingest.evaluations import read_evaluation
 from app.ingest.verifiers import options_of_verifiers
 from app.pages.queries import CompareQuery
-from app.pages.run import run_url
+from app.pages.run import other_runs, run_url
 from app.pages.training import training_log
 from dashboards.compare_page import Changed, Choice, ComparedRun, ComparePage, CompareRunsPage, Side
 from dashboards.pages import setting
 
 MOST_CHOICES: Final = 300
-MOST_RUNS: Final = 200
 CHECKPOINTS: Final = 100
 
 
@@ -110,7 +109,6 @@ def _changed(compared: EvaluationComparison) -> Changed:
 
 def compare_runs_page(session: Session, project_id: int, names: list[str]) -> CompareRunsPage:
     """Two runs on the problem set that both were evaluated on; RunNotFound where there is no such run."""
-    known = run_queries.runs(session, project_id, MOST_RUNS, None, "", RunsQuery().archived)
     overviews = [_overview(session, project_id, name, None) for name in names]
     shared = next(
         (each for each in overviews[0].problem_sets if all(each in other.problem_sets for other in overviews)), None
@@ -120,7 +118,7 @@ def compare_runs_page(session: Session, project_id: int, names: list[str]) -> Co
     return CompareRunsPage(
         runs=tuple(_compared(session, each, shared) for each in overviews),
         problem_set=shared,
-        known=tuple(each.run for each in known[:MOST_RUNS]),
+        known=other_runs(session, project_id, ()),
     )
 
 

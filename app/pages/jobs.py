@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.errors import InvalidRequest
 from app.estimates.runs import list_runs
 from app.estimates.schemas import RunsQuery
 from app.ingest.schemas import EvaluationResponse
 from app.jobs import stored, story
 from app.jobs.options.engines import EngineName
+from app.jobs.options.identity import named
 from app.jobs.options.verifiers import faults_of_verifier
 from app.jobs.schemas import JobResponse, JobsQuery, JobState, WorkerResponse
 from app.jobs.specs import OFFERS, RAREST, VERIFIERS
@@ -24,6 +24,7 @@ from app.paging import PageQuery
 from app.problem_sets.service import list_problem_sets
 from dashboards.jobs_page import DOING, FORMS, About, Change, JobPage, JobRow, JobsPage, NewJobPage, WorkerRow
 from dashboards.pages import JobAtWork, with_query
+from dashboards.training_form import TrainingForm
 from pkpo.readers import READERS
 
 JOBS_A_PAGE: Final = 50
@@ -77,18 +78,16 @@ def job_page(session: Session, project_id: int, job_id: UUID, query: JobQuery) -
     )
 
 
-def new_job_page(session: Session, project_id: int, query: NewJobQuery) -> NewJobPage:
-    """The form of a kind of job; InvalidRequest where there is none."""
-    kinds = tuple(kind for kind in OFFERS if kind in FORMS)
-    if query.kind not in kinds:
-        detail = f"There are forms for {', '.join(kinds)}; POST /v1/jobs and `pkpo jobs submit` take every kind."
-        raise InvalidRequest(detail, [("query/kind", "no form")])
+def new_job_page(
+    session: Session, project_id: int, query: NewJobQuery, training: TrainingForm | None = None, server: str = ""
+) -> NewJobPage:
+    """The form of a kind of job; of training the one that is given."""
     sets = list_problem_sets(session, project_id, PageQuery(limit=TO_CHOOSE)).problem_sets
     evaluations = story.newest_evaluations(session, project_id, TO_CHOOSE) if query.kind == "verification" else []
-    given = query.model_dump(exclude={"kind"})
+    given = query.model_dump(exclude={"kind", "like", "look"})
     return NewJobPage(
         kind=query.kind,
-        kinds=kinds,
+        kinds=FORMS,
         given=given,
         verifiers=tuple(VERIFIERS),
         without_options=tuple(name for name in VERIFIERS if not any(faults_of_verifier(name, {}))),
@@ -101,6 +100,8 @@ def new_job_page(session: Session, project_id: int, query: NewJobQuery) -> NewJo
         },
         most_bytes=LARGE_BODY_LIMIT,
         running=story.running(session, project_id),
+        training=training,
+        server=server,
     )
 
 
@@ -148,15 +149,24 @@ def job_row(job: JobResponse, about: About) -> JobRow:
 
 
 def _about(found: story.About, spec: dict[str, Any]) -> About:
+    verifier, told = _judge(spec)
     return About(
         run=found.run,
         run_url=run_url(found.run) if found.run is not None and found.run_exists else None,
         step=found.step,
         problem_set=found.problem_set,
         evaluation_url=f"/evaluations/{found.evaluation}" if found.evaluation else None,
-        verifier=spec.get("verifier"),
+        verifier=verifier,
+        told=told,
         filename=found.filename,
     )
+
+
+def _judge(spec: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The verifier of a job as its verdicts are stored, and what it is told beside its defaults."""
+    if "verifier" not in spec:
+        return None, {}
+    return named(spec["verifier"], spec.get("options") or spec.get("verifier_options") or {})
 
 
 def _worker(found: WorkerResponse) -> WorkerRow:

@@ -78,6 +78,9 @@ class NewJobQuery(_PageQuery):
     verifier: Annotated[str, Field(max_length=500)] = ""
     run: Annotated[str, Field(max_length=500)] = ""
     problem_set: Annotated[str, Field(max_length=500)] = ""
+    priority: Annotated[str, Field(max_length=500)] = ""
+    like: Annotated[Name | None, Field(description="A run to fill in from, of training")] = None
+    look: bool = False
 
 
 class VerifierQuery(_PageQuery):

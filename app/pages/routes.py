@@ -18,6 +18,7 @@ from app.pages.evaluation import evaluation_page, surroundings
 from app.pages.files import curve_file, problems_file, run_file
 from app.pages.home import home_page
 from app.pages.jobs import job_page, jobs_page, new_job_page
+from app.pages.new_training import training_form
 from app.pages.problem import problem_page
 from app.pages.queries import (
     CompareQuery,
@@ -33,7 +34,7 @@ from app.pages.queries import (
     TransformQuery,
     VerifierQuery,
 )
-from app.pages.run import run_page
+from app.pages.run import run_page, run_state
 from app.pages.transform import transform_file, transform_page
 from dashboards.assets import CACHE_CONTROL, asset
 from dashboards.compare_page import render_compare, render_compare_runs
@@ -66,9 +67,12 @@ def run(
     request: Request,
 ) -> Response:
     """A run's estimates over its checkpoints."""
-    return html_unless_known(
-        request, render_run(run_page(session, caller.project_id, run, query, server_address(request)))
-    )
+    checkpoints = request.app.state.settings.checkpoints
+    tag = tag_of(request, caller.project_id, run_state(session, caller.project_id, run, checkpoints))
+    if (same := not_modified(request, tag)) is not None:
+        return same
+    page = run_page(session, caller.project_id, run, query, server_address(request), checkpoints)
+    return tagged(html(render_run(page)), tag)
 
 
 @router.get("/runs/{run}/curves.csv")
@@ -124,8 +128,12 @@ def problems_csv(
 def compare(query: Annotated[CompareQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """Two evaluations of one problem set, or two runs."""
     if query.runs:
-        runs_page = compare_runs_page(session, caller.project_id, query.runs)
-        return html_unless_known(request, render_compare_runs(runs_page))
+        checkpoints = request.app.state.settings.checkpoints
+        states = [run_state(session, caller.project_id, each, checkpoints) for each in query.runs]
+        tag = tag_of(request, caller.project_id, states)
+        if (same := not_modified(request, tag)) is not None:
+            return same
+        return tagged(html(render_compare_runs(compare_runs_page(session, caller.project_id, query.runs))), tag)
     return html_unless_known(request, render_compare(compare_page(session, caller.project_id, query)))
 
 
@@ -137,9 +145,14 @@ def jobs(query: Annotated[JobsPageQuery, Query()], caller: Reader, session: Sess
 
 
 @router.get("/jobs/new")
-def new_job(query: Annotated[NewJobQuery, Query()], caller: Reader, session: SessionDep) -> Response:
+def new_job(query: Annotated[NewJobQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """The form for a new job, which a script sends to the API."""
-    return html(render_new_job(new_job_page(session, caller.project_id, query)))
+    training = None
+    if query.kind == "training":
+        typed, settings = dict(request.query_params), request.app.state.settings
+        training = training_form(session, caller.project_id, settings, typed, like=query.like, look=query.look)
+    page = new_job_page(session, caller.project_id, query, training, server_address(request))
+    return html(render_new_job(page), 422 if training and training.refusal else 200)
 
 
 @router.get("/jobs/{job_id:uuid}")

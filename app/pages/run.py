@@ -1,31 +1,68 @@
 """A run over its checkpoints, on one of its problem sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
-from app.estimates import errors
+from app.estimates import errors, run_queries
 from app.estimates.comparisons import solved_changes
 from app.estimates.curves import EvaluationCurve
-from app.estimates.runs import EvaluationOutcome, run_overview
-from app.estimates.schemas import RunCurvesQuery
+from app.estimates.queries import problem_counts
+from app.estimates.run_queries import RunSummary
+from app.estimates.runs import EvaluationOutcome, RunOverview, read_run, run_overview
+from app.estimates.schemas import RunCurvesQuery, RunsQuery
+from app.exports.kept import Kept, kept, kept_state
+from app.exports.trained import spec_of_run
 from app.ingest.verifiers import options_of_verifiers
-from app.models import Evaluation
+from app.models import Checkpoint, Evaluation
 from app.pages.outcomes import bias
 from app.pages.queries import RunQuery
 from app.pages.training import training_log
+from app.training.series import LogState, log_state
 from dashboards.numerals import count
 from dashboards.pages import with_query
-from dashboards.run_page import CheckpointRow, RunPage, SolvedChange
+from dashboards.run_page import CheckpointRow, RunPage, SolvedChange, WeightsRow
 
+MOST_RUNS: Final = 200  # to choose from
 CHECKPOINTS_A_PAGE: Final = 100  # with 800 problems each, half a second on two cores
 
 
-def run_page(session: Session, project_id: int, run: str, query: RunQuery, server: str) -> RunPage:
+@dataclass(frozen=True)
+class RunState:
+    """All that the page of a run depends on, in a few queries, whatever the run has logged: what tells pages apart.
+
+    Read before what it stands for, so that a page may be newer than it says, and never older.
+    """
+
+    run: RunSummary
+    evaluations: tuple[tuple[int, UUID], ...]  # each with the version of its counts
+    problems: Mapping[int, int]  # by problem set
+    log: LogState
+    on_disk: tuple[tuple[int, int], ...]
+
+
+def run_state(session: Session, project_id: int, run: str, checkpoints: Path) -> RunState:
+    """The state of a run; RunNotFound where the project has none of this name."""
+    found = read_run(session, project_id, run)
+    wanted = select(Evaluation.id, Evaluation.statistics_version, Evaluation.problem_set_id).join(Checkpoint)
+    rows = session.execute(wanted.where(Checkpoint.run_id == found.id).order_by(Evaluation.id)).all()
+    return RunState(
+        run=found,
+        evaluations=tuple((id_, version) for id_, version, _ in rows),
+        problems=problem_counts(session, {set_id for _, _, set_id in rows}),
+        log=log_state(session, found.id),
+        on_disk=kept_state(checkpoints, project_id, run),
+    )
+
+
+def run_page(session: Session, project_id: int, run: str, query: RunQuery, server: str, checkpoints: Path) -> RunPage:
     """The run as the query wants it seen."""
     found = run_overview(session, project_id, run, curves_query(query))
     changes = _changes(session, found.page.items, query.verifier)
@@ -45,7 +82,38 @@ def run_page(session: Session, project_id: int, run: str, query: RunQuery, serve
         next_cursor=found.page.next_cursor,
         training=training_log(session, found.run.id),
         options=options_of_verifiers(session, project_id, found.verifiers),
+        weights=_weights(session, found, kept(checkpoints, project_id, run)),
+        like=_like(session, project_id, run),
+        others=other_runs(session, project_id, [run]),
     )
+
+
+def _weights(session: Session, found: RunOverview, on_disk: Mapping[int, Kept]) -> tuple[WeightsRow, ...]:
+    """The latest checkpoints, those that were evaluated and those on disk; none of a run that has nothing on disk."""
+    if not on_disk:
+        return ()
+    steps = session.scalars(select(Checkpoint.step).where(Checkpoint.run_id == found.run.id))
+    latest = sorted({*steps, *on_disk})[-CHECKPOINTS_A_PAGE:]
+    return tuple(_weights_row(step, on_disk.get(step)) for step in latest)
+
+
+def _weights_row(step: int, found: Kept | None) -> WeightsRow:
+    if found is None:
+        return WeightsRow(step)
+    return WeightsRow(step, found.part, str(found.folder), found.bytes)
+
+
+def _like(session: Session, project_id: int, run: str) -> str | None:
+    """Where the form is filled in as for this run; None where no job of the service trained it."""
+    if spec_of_run(session, project_id, run) is None:
+        return None
+    return with_query("/jobs/new", {"kind": "training", "like": run})
+
+
+def other_runs(session: Session, project_id: int, but: Sequence[str]) -> tuple[str, ...]:
+    """The newest runs but for these, to choose from."""
+    known = run_queries.runs(session, project_id, MOST_RUNS, None, "", RunsQuery().archived)
+    return tuple(each.run for each in known[:MOST_RUNS] if each.run not in but)
 
 
 def curves_query(query: RunQuery) -> RunCurvesQuery:

@@ -60,11 +60,24 @@ class Unreadable extends Error {
   }
 }
 
+// What is no number, the server refuses in its words.
+const number = (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : text);
+
 function valueOf(field) {
   const text = field.value.trim();
   switch (field.dataset.as) {
     case "number":
-      return Number.isFinite(Number(text)) ? Number(text) : text; // what is no number, the server refuses in its words
+    case "either":
+      return number(text);
+    case "numbers":
+      return text.split(/[\s,]+/).filter((each) => each !== "").map(number);
+    case "weights":
+      return Object.fromEntries(text.split(",").filter((each) => each.trim() !== "").map((each) => {
+        const [k, ...weight] = each.split(":");
+        return [k.trim(), number(weight.join(":").trim())];
+      }));
+    case "truth":
+      return text === "true";
     case "json":
       try {
         return JSON.parse(text);
@@ -78,6 +91,22 @@ function valueOf(field) {
     default:
       return text;
   }
+}
+
+// Whether the choices are such that the field is shown: `k-kind=step,linear`.
+function counts(field) {
+  const when = field.closest("[data-when]")?.dataset.when.split(" ") ?? [];
+  return when.every((each) => {
+    const [choice, values] = each.split("=");
+    return values.split(",").includes(byId(choice).value);
+  });
+}
+
+// Puts the value of a field into the request; of some choices an object that other fields stand in, or nothing.
+function putFrom(field, body) {
+  if (!("puts" in field.dataset)) return put(body, field.dataset.path, valueOf(field));
+  const object = field.selectedOptions[0].dataset.put;
+  if (object) put(body, field.dataset.path, JSON.parse(object));
 }
 
 function put(body, path, value) {
@@ -108,10 +137,12 @@ function mark(field, reason) {
 
 // Each error at the field that its pointer names; what has no field here, above them all.
 function refuse(form, problem) {
-  const fields = [...form.querySelectorAll("[data-path]")];
+  const fields = [...form.querySelectorAll("[data-path]")].filter(counts);
   const rest = [];
+  // The nearest that holds it; of two at one place the one that is typed into.
+  const near = (field) => 2 * field.dataset.path.length + !("puts" in field.dataset);
   for (const { pointer, code } of problem.errors ?? []) {
-    const field = fields.find((each) => pointer === each.dataset.path || pointer.startsWith(`${each.dataset.path}/`));
+    const [field] = fields.filter((each) => `${pointer}/`.startsWith(`${each.dataset.path}/`)).sort((a, b) => near(b) - near(a));
     if (!field) rest.push(`${pointer}: ${code}`);
     else mark(field, code === "missing: Field required" ? "This is needed." : code.replace(/^[a-z_]+: /, ""));
   }
@@ -125,7 +156,7 @@ async function submit(form, key) {
   const body = { kind: form.dataset.kind, spec: {} };
   for (const field of form.querySelectorAll("[data-path]")) {
     mark(field, "");
-    if (field.type !== "file" && field.value.trim() !== "") put(body, field.dataset.path, valueOf(field));
+    if (field.type !== "file" && field.value.trim() !== "" && counts(field)) putFrom(field, body);
   }
   byId("refused").hidden = true;
   for (const field of form.querySelectorAll("[data-as=file]")) {
@@ -142,11 +173,30 @@ async function submit(form, key) {
   else refuse(form, answered);
 }
 
+// k over the steps as the fields stand, which the page draws for an address that has what they hold.
+let drawing = new AbortController();
+
+async function drawK(form) {
+  drawing.abort();
+  drawing = new AbortController();
+  try {
+    const answer = await fetch(`${form.action}?${new URLSearchParams(new FormData(form))}`, { signal: drawing.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    byId("k-picture").replaceWith(page.getElementById("k-picture"));
+  } catch {
+    // Another one is under way, or the server is away: what is drawn stays.
+  }
+}
+
 function prepare(form) {
   // The same form sent twice is one job: what was not answered may have arrived.
   let key = newKey();
   form.addEventListener("input", () => { key = newKey(); });
+  form.addEventListener("change", (event) => {
+    if (byId("k-picture") && event.target.matches("[data-path^='/spec/k'], [data-path='/spec/steps']")) drawK(form);
+  });
   form.addEventListener("submit", async (event) => {
+    if (event.submitter?.name === "look") return; // the page itself looks through what is typed
     event.preventDefault();
     event.submitter.disabled = true;
     try {

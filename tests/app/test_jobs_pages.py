@@ -1,5 +1,6 @@
 """The pages of jobs over HTTP: what REST says of jobs and workers, their logs and their history, as people read it."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -13,6 +14,7 @@ from app.models import Job, Worker
 from tests.app.evaluations import create_evaluation, queries_counted, record
 from tests.app.test_jobs import ended, import_of, submitted, upload
 from tests.app.test_page_answers import BROWSER, page
+from workers.verifiers import verifier as workers_verifier
 
 BROWSERS = BROWSER | {"Accept-Encoding": "identity"}
 
@@ -173,8 +175,33 @@ def test_a_form_suggests_runs_evaluations_and_verifiers_that_need_no_options(cli
     assert not {"weighted", "length", "format"} & set(sampling)
 
 
-def test_a_kind_without_a_form_is_told_the_other_ways(shared_client: httpx.Client) -> None:
-    assert "pkpo jobs submit" in page(shared_client, "/jobs/new?kind=training", 422).text
+@pytest.mark.parametrize(
+    ("verifier", "options", "said"),
+    [
+        ("exact-match", {}, "exact-match"),
+        ("exact-match", {"ignore_case": False}, "exact-match"),
+        ("exact-match@1", {"ignore_case": True}, "exact-match@1-ad4bae5c (ignore_case true)"),
+        ("python-tests", {"reward": "fraction", "slots": 8}, "python-tests@1-{hash} (reward fraction)"),
+        (
+            "weighted",
+            {"terms": [{"verifier": "exact-match", "weight": 0.5, "options": {"ignore_case": True}}]},
+            "weighted@1-{hash} (terms 0.5 × exact-match@1 (ignore_case true))",
+        ),
+        ("my.module:judge", {"options": {"strict": True}}, 'my.module:judge (options {"strict": true})'),
+    ],
+    ids=["bare", "said-default", "told", "not-of-the-machine", "sum", "function"],
+)
+def test_jobs_name_the_verifier_as_its_verdicts_are_stored(
+    client: httpx.Client, verifier: str, options: dict[str, Any], said: str
+) -> None:
+    evaluation = create_evaluation(client, run="judged", problem_set="sums")
+    spec = {"evaluation": evaluation, "verifier": verifier, "options": options}
+    job = client.post("/v1/jobs", json={"kind": "verification", "spec": spec}).raise_for_status().json()
+    if "{hash}" in said:
+        with workers_verifier(verifier, options) as judge:
+            said = said.replace(f"{verifier}@1-{{hash}}", judge.full_name)
+    for address in ("/jobs", f"/jobs/{job['id']}"):
+        assert f"by {said}" in page(client, address).text
 
 
 def test_a_page_that_is_as_it_was_is_not_sent_again(client: httpx.Client) -> None:

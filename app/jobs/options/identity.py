@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.ingest.canonical import canonical_json
-from app.jobs.options.verifiers import Options, options_of
+from app.ingest.verdicts import versioned_name
+from app.jobs.options.verifiers import Options, Term, WeightedOptions, options_of
 
 DIGITS: Final = 8  # of the hash; two options of one verifier that share them are refused when a job is about to judge
 STORABLE: Final = re.compile(r"[A-Za-z0-9._:-]+@[A-Za-z0-9._:-]+")
@@ -34,6 +35,31 @@ def stored_name(name: str, version: str, told: Mapping[str, Any]) -> str:
         return f"{name}@{version}"
     spelled = canonical_json(dict(told)).encode(errors="surrogatepass")
     return f"{name}@{version}-{sha256(spelled).hexdigest()[:DIGITS]}"
+
+
+def named(verifier: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name that verdicts of `name` or `name@version` with these options are stored under, and what it is told.
+
+    The version of a function, and what another version of the service took, are not known here: the name stays.
+    """
+    kind = options_of(verifier)
+    try:
+        validated = None if kind is None else kind.model_validate(dict(options))
+    except ValidationError:
+        validated = None
+    if validated is None:
+        return verifier, dict(options)
+    name, version = versioned_name(verifier)
+    if isinstance(validated, WeightedOptions):
+        told: dict[str, Any] = {"terms": [_term(each) for each in validated.terms]}
+    else:
+        told = not_default(validated)
+    return (stored_name(name, version, told) if told and ":" not in name else verifier), told
+
+
+def _term(of: Term) -> dict[str, Any]:
+    name, version = versioned_name(of.verifier)
+    return {"verifier": f"{name}@{version}", "options": named(of.verifier, of.options)[1], "weight": of.weight}
 
 
 def is_storable(full_name: str) -> bool:
