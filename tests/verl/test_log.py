@@ -1,40 +1,18 @@
 """What verl writes while it trains, by verl's own code, as pkpo.integrations.verl_log reads it."""
 
-import ast
 import json
 import math
-import os
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="logs of verl are NOT tested here: make test-verl does")
 
+from verl.trainer.ppo.v1 import PPOTrainer
 from verl.utils.tracking import Tracking
 
 from pkpo.integrations.verl_log import _completions, _grouped, _rows
-
-
-def verls_writer() -> Callable[..., None]:
-    """The function that dumps completions, cut out: its module needs a package that verl does not bring."""
-    package = find_spec("verl")
-    assert package is not None
-    assert package.origin is not None
-    source = (Path(package.origin).parent / "trainer/ppo/v1/trainer_base.py").read_text()
-    (found,) = [
-        node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef) and node.name == "_write_generations"
-    ]
-    found.decorator_list = []
-    names: dict[str, Any] = {"os": os, "json": json, "np": np}
-    exec(compile(ast.Module([found], []), "trainer_base.py", "exec"), names)
-    writer: Callable[..., None] = names["_write_generations"]
-    return writer
 
 
 def test_a_dump_is_read_as_groups_and_as_completions(tmp_path: Path) -> None:
@@ -44,7 +22,7 @@ def test_a_dump_is_read_as_groups_and_as_completions(tmp_path: Path) -> None:
         "status": ["passed", "failed", "infrastructure_error", "scored"],
     }
     scores = [1.0, np.float32(0), math.nan, 0.25]
-    verls_writer()(problems, ["2", "3\n\u2028x", "5", "6"], problems, scores, told, str(tmp_path), 7)
+    PPOTrainer._write_generations(problems, ["2", "3\n\u2028x", "5", "6"], problems, scores, told, str(tmp_path), 7)
     rows = _rows(tmp_path / "7.jsonl")
     names, rewards, texts = _grouped(rows)
     assert names == ["1+1", "2+3"]
