@@ -75,6 +75,8 @@ class ComparePage:
     offers_missing: bool = False
     """Whether the refusal is of missing completions."""
     further_ks: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
+    """To choose two from, while no evaluations are chosen."""
     options: Mapping[str, Mapping[str, object]] | None = None  # what verifiers were told beside their defaults
 
     @property
@@ -118,6 +120,10 @@ class CompareRunsPage:
     problem_set: str | None = None
     known: tuple[str, ...] = ()
     """Names of runs to choose from."""
+    typed: tuple[str, ...] = ()
+    """The names that were asked for."""
+    unknown: tuple[str, ...] = ()
+    """Those of them that are of no run."""
 
 
 def render_compare(page: ComparePage) -> str:
@@ -146,7 +152,7 @@ def render_compare_runs(page: CompareRunsPage) -> str:
     return rendered(
         "compare_runs.html",
         page=page,
-        training=training_part([run.training for run in page.runs], held_out),
+        training=training_part([run.training for run in page.runs], held_out) if len(page.runs) > 1 else None,
         notes=[(name, note) for name, run in zip("AB", page.runs, strict=False) for note in _notes(run)],
     )
 

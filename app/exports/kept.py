@@ -1,6 +1,7 @@
 """Which checkpoints of a run still lie on a disk that this service sees, and what of each is kept."""
 
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Final, Literal
 
@@ -38,6 +39,12 @@ def kept_state(checkpoints: Path, project_id: int, run: str) -> tuple[tuple[int,
             continue
         found.append((step, listed.st_mtime_ns))
     return tuple(found)
+
+
+def is_gone(checkpoints: Path, model: str | None) -> bool:
+    """Whether a model was a checkpoint of ours that is not there any more; of what lies elsewhere nothing is known."""
+    folder = Path(normpath(model or ""))
+    return folder.is_relative_to(checkpoints) and checkpoints.is_dir() and not folder.is_dir()
 
 
 def _steps(checkpoints: Path, project_id: int, run: str) -> list[int]:

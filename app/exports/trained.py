@@ -1,5 +1,6 @@
 """By which job a run was trained."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import ValidationError
@@ -17,14 +18,7 @@ def trained_by(session: Session, project_id: int, run: str) -> tuple[TrainingSpe
 
     They are of the first job of the run that trained: a later one with another spec was refused by its checkpoints.
     """
-    bare, _, seed = run.rpartition("-seed-")
-    names = [run, bare] if seed.isdecimal() else [run]
-    wanted = select(Job).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext.in_(names))
-    for job in session.scalars(wanted.order_by(Job.state.in_(FAILED), Job.id)):
-        try:
-            spec = TrainingSpec.model_validate(job.spec)
-        except ValidationError:  # of another version of the service
-            continue
+    for spec in _specs(session, project_id, run):
         seeds = [each for each in spec.seeds if spec.run_of(each) == run]
         if seeds:
             return spec, seeds[0]
@@ -32,13 +26,19 @@ def trained_by(session: Session, project_id: int, run: str) -> tuple[TrainingSpe
 
 
 def spec_of_run(session: Session, project_id: int, run: str) -> TrainingSpec | None:
-    """The spec that trained a run; of one that is queued, or of several seeds, the run that the spec names will do."""
-    if (found := trained_by(session, project_id, run)) is not None:
-        return found[0]
-    wanted = select(Job).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext == run)
-    for job in session.scalars(wanted.order_by(Job.id.desc()).limit(1)):
+    """The spec that trained a run; else that of a job which names it, and trains a run of its own for each seed."""
+    found = list(_specs(session, project_id, run))
+    of_it = (each for each in found if run in map(each.run_of, each.seeds))
+    return next(of_it, next((each for each in found if each.run == run), None))
+
+
+def _specs(session: Session, project_id: int, run: str) -> Iterator[TrainingSpec]:
+    """Of the jobs that may have trained a run, those first that have not failed, and the oldest."""
+    bare, _, seed = run.rpartition("-seed-")
+    names = [run, bare] if seed.isdecimal() else [run]
+    wanted = select(Job.spec).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext.in_(names))
+    for told in session.scalars(wanted.order_by(Job.state.in_(FAILED), Job.id)):
         try:
-            return TrainingSpec.model_validate(job.spec)
-        except ValidationError:
-            return None
-    return None
+            yield TrainingSpec.model_validate(told)
+        except ValidationError:  # of another version of the service
+            continue

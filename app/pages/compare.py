@@ -51,6 +51,7 @@ def compare_page(session: Session, project_id: int, query: CompareQuery) -> Comp
         missing=query.missing,
         offers_missing=isinstance(refused, errors.CompletionsMissing),
         further_ks=tuple(query.k),
+        runs=() if outcome else other_runs(session, project_id, ()),
         options=options_of_verifiers(session, project_id, (*graders, *used)),
     )
 
@@ -108,7 +109,7 @@ def _changed(compared: EvaluationComparison) -> Changed:
 
 
 def compare_runs_page(session: Session, project_id: int, names: list[str]) -> CompareRunsPage:
-    """Two runs on the problem set that both were evaluated on; RunNotFound where there is no such run."""
+    """Two runs on the problem set that both were evaluated on; of one alone, what to put beside it."""
     overviews = [_overview(session, project_id, name, None) for name in names]
     shared = next(
         (each for each in overviews[0].problem_sets if all(each in other.problem_sets for other in overviews)), None
@@ -119,7 +120,16 @@ def compare_runs_page(session: Session, project_id: int, names: list[str]) -> Co
         runs=tuple(_compared(session, each, shared) for each in overviews),
         problem_set=shared,
         known=other_runs(session, project_id, ()),
+        typed=tuple(names),
     )
+
+
+def unknown_runs_page(session: Session, project_id: int, names: list[str]) -> CompareRunsPage | None:
+    """The form to choose two runs again, where one of them is none; None where both are."""
+    unknown = tuple(name for name in dict.fromkeys(names) if run_queries.run(session, project_id, name) is None)
+    if not unknown:
+        return None
+    return CompareRunsPage((), known=other_runs(session, project_id, ()), typed=tuple(names), unknown=unknown)
 
 
 def _overview(session: Session, project_id: int, name: str, problem_set: str | None) -> RunOverview:

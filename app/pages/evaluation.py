@@ -1,6 +1,7 @@
 """An evaluation with its curve, its solve rates and its problems."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from app.estimates.overview import Graded, Overview, overview
 from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import evaluation
+from app.exports.kept import is_gone
 from app.ingest.evaluations import read_evaluation
 from app.ingest.schemas import EvaluationResponse
 from app.ingest.verifiers import options_of_verifiers
@@ -39,9 +41,10 @@ class Surroundings:
     later: Neighbour | None
     at_work: tuple[JobAtWork, ...]
     running: int
+    model_is_gone: bool
 
 
-def surroundings(session: Session, project_id: int, evaluation_id: UUID) -> Surroundings:
+def surroundings(session: Session, project_id: int, evaluation_id: UUID, checkpoints: Path) -> Surroundings:
     """What is around an evaluation; NotFound where the project has none of this id."""
     described = read_evaluation(session, project_id, evaluation_id)
     found = evaluation(session, project_id, evaluation_id)
@@ -53,6 +56,7 @@ def surroundings(session: Session, project_id: int, evaluation_id: UUID) -> Surr
         later=_neighbour(later),
         at_work=at_work(session, project_id, described),
         running=running(session, project_id),
+        model_is_gone=is_gone(checkpoints, described.model),
     )
 
 
@@ -94,6 +98,7 @@ def evaluation_page(
         later=around.later,
         at_work=around.at_work,
         running=around.running,
+        model_is_gone=around.model_is_gone,
     )
 
 

@@ -140,9 +140,9 @@ class EvaluationQuery(CurveFileQuery):
 
 
 def _names(given: Sequence[str]) -> list[str]:
-    """Two runs in one parameter, `a,b`, or in two, as a form sends them."""
+    """Two runs in one parameter, `a,b`, or in two, as a form sends them; of one alone the other is to be chosen."""
     names = [name.strip() for each in given for name in each.split(",") if name.strip()]
-    if len(names) not in (0, 2):
+    if len(names) > 2:
         raise ValueError("the names of two runs, as in runs=a,b")
     return names
 

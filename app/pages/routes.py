@@ -12,7 +12,7 @@ from app.db import SessionDep
 from app.ingest.schemas import Name
 from app.jobs.story import running
 from app.pages.answers import html, html_unless_known, not_modified, server_address, tag_of, tagged
-from app.pages.compare import compare_page, compare_runs_page
+from app.pages.compare import compare_page, compare_runs_page, unknown_runs_page
 from app.pages.demo import demo_page
 from app.pages.evaluation import evaluation_page, surroundings
 from app.pages.files import curve_file, problems_file, run_file
@@ -92,7 +92,7 @@ def evaluation(
     request: Request,
 ) -> Response:
     """The curve, solve rates and problems of an evaluation."""
-    around = surroundings(session, caller.project_id, evaluation_id)
+    around = surroundings(session, caller.project_id, evaluation_id, request.app.state.settings.checkpoints)
     tag = tag_of(request, caller.project_id, around)
     if (same := not_modified(request, tag)) is not None:
         return same
@@ -128,13 +128,20 @@ def problems_csv(
 def compare(query: Annotated[CompareQuery, Query()], caller: Reader, session: SessionDep, request: Request) -> Response:
     """Two evaluations of one problem set, or two runs."""
     if query.runs:
-        checkpoints = request.app.state.settings.checkpoints
-        states = [run_state(session, caller.project_id, each, checkpoints) for each in query.runs]
-        tag = tag_of(request, caller.project_id, states)
-        if (same := not_modified(request, tag)) is not None:
-            return same
-        return tagged(html(render_compare_runs(compare_runs_page(session, caller.project_id, query.runs))), tag)
+        return _two_runs(query.runs, caller, session, request)
     return html_unless_known(request, render_compare(compare_page(session, caller.project_id, query)))
+
+
+def _two_runs(names: list[str], caller: Reader, session: SessionDep, request: Request) -> Response:
+    if (page := unknown_runs_page(session, caller.project_id, names)) is not None:
+        return html(render_compare_runs(page), 404)
+    checkpoints = request.app.state.settings.checkpoints
+    tag = tag_of(
+        request, caller.project_id, [run_state(session, caller.project_id, each, checkpoints) for each in names]
+    )
+    if (same := not_modified(request, tag)) is not None:
+        return same
+    return tagged(html(render_compare_runs(compare_runs_page(session, caller.project_id, names))), tag)
 
 
 @router.get("/jobs")

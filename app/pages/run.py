@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import AppError
@@ -21,7 +21,7 @@ from app.estimates.schemas import RunCurvesQuery, RunsQuery
 from app.exports.kept import Kept, kept, kept_state
 from app.exports.trained import spec_of_run
 from app.ingest.verifiers import options_of_verifiers
-from app.models import Checkpoint, Evaluation
+from app.models import Checkpoint, Evaluation, Job, Run
 from app.pages.outcomes import bias
 from app.pages.queries import RunQuery
 from app.pages.training import training_log
@@ -46,6 +46,7 @@ class RunState:
     problems: Mapping[int, int]  # by problem set
     log: LogState
     on_disk: tuple[tuple[int, int], ...]
+    newest: tuple[int, int | None]  # run to choose from, and training job
 
 
 def run_state(session: Session, project_id: int, run: str, checkpoints: Path) -> RunState:
@@ -59,7 +60,15 @@ def run_state(session: Session, project_id: int, run: str, checkpoints: Path) ->
         problems=problem_counts(session, {set_id for _, _, set_id in rows}),
         log=log_state(session, found.id),
         on_disk=kept_state(checkpoints, project_id, run),
+        newest=_newest(session, project_id),
     )
+
+
+def _newest(session: Session, project_id: int) -> tuple[int, int | None]:
+    run = select(func.max(Run.id)).filter_by(project_id=project_id).scalar_subquery()
+    job = select(func.max(Job.id)).filter_by(project_id=project_id, kind="training").scalar_subquery()
+    found = session.execute(select(run, job)).one()
+    return found[0], found[1]
 
 
 def run_page(session: Session, project_id: int, run: str, query: RunQuery, server: str, checkpoints: Path) -> RunPage:

@@ -41,6 +41,7 @@ CALLS = {
     "PATCH /v1/runs/{run}": "write",
     "DELETE /v1/runs/{run}": "admin",
     "GET /v1/runs/{run}/curves": "read",
+    "GET /v1/runs/{run}/checkpoints": "read",
     "GET /v1/runs/{run}/checkpoints/{step}/card": "read",
     "GET /v1/runs/{run}/groups": "read",
     "GET /v1/runs/{run}/metrics": "read",

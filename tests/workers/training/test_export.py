@@ -61,7 +61,14 @@ def client(database_url: str, data: Path) -> Iterator[httpx.Client]:
         whole = ended(client, submit(client, "training", spec("whole", problem_set, k={"1": 0.5, "2": 0.5})), 120)
         assert whole["state"] == "succeeded", whole
         model = str(data / "checkpoints" / "1" / "whole" / "step-000000006")
-        adapter = {"model": model, "lora": {"r": 2, "alpha": 4}, "seeds": [3], "steps": 2, "evaluate_every": 2}
+        adapter = {
+            "model": model,
+            "lora": {"r": 2, "alpha": 4},
+            "seeds": [3],
+            "steps": 3,
+            "evaluate_every": 1,
+            "keep": 1,
+        }
         adapted = ended(client, submit(client, "training", spec("adapted", problem_set, **adapter)), 120)
         assert adapted["state"] == "succeeded", (adapted, (data / "worker.log").read_text()[-3000:])
         yield client
@@ -177,11 +184,35 @@ def test_what_is_not_there_is_refused(export: Export, tmp_path: Path, run: str, 
 
 
 def test_a_checkpoint_that_was_removed_is_refused(export: Export, data: Path, tmp_path: Path) -> None:
-    kept = steps(checkpoint_of(data, "whole", 6).parent)
-    assert set(kept) >= {4, 6}
-    gone = next(step for step in (0, 3) if step not in kept)  # but for the last two the best alone is kept
-    done = export("whole", "--step", gone, "--out", tmp_path / "out")
+    kept = steps(checkpoint_of(data, "adapted", 3).parent)
+    assert set(kept) >= {2, 3}
+    gone = next(step for step in (0, 1) if step not in kept)  # but for the last two the best alone is kept
+    done = export("adapted", "--step", gone, "--out", tmp_path / "out")
     assert f"has no checkpoint of step {gone} any more. Steps kept: {', '.join(map(str, kept))}." in done.stderr
+
+
+def test_the_weights_of_an_evaluated_checkpoint_stay_and_are_exported(
+    export: Export, data: Path, client: httpx.Client, tmp_path: Path
+) -> None:
+    listed = client.get("/v1/runs/whole/checkpoints").raise_for_status().json()["checkpoints"]
+    assert [(each["step"], each["evaluations"], each["kept"]) for each in listed] == [
+        (0, 1, "weights"),
+        (3, 1, "weights"),
+        (4, 0, "all"),
+        (6, 1, "all"),
+    ]
+    evaluated = client.get("/v1/runs/whole/curves").raise_for_status().json()["checkpoints"]
+    for each in evaluated:
+        model = client.get(f"/v1/evaluations/{each['evaluation']}").raise_for_status().json()["model"]
+        assert model == next(one["path"] for one in listed if one["step"] == each["step"]), (
+            "its weights are still there"
+        )
+    assert export("whole", "--step", 3, "--out", tmp_path / "out").returncode == 0
+    assert torch.equal(logits(tmp_path / "out"), logits(checkpoint_of(data, "whole", 3)))
+    assert listed[1]["sha256"] in (tmp_path / "out" / "README.md").read_text()
+    assert listed[1]["bytes"] == sum(
+        each.stat().st_size for each in checkpoint_of(data, "whole", 3).rglob("*") if each.is_file()
+    )
 
 
 def test_the_card_is_had_over_rest_too(folder: Path, client: httpx.Client) -> None:
