@@ -76,10 +76,13 @@ def queries_counted(client: httpx.Client) -> Iterator[Callable[[str], int]]:
 
     def queries_of(address: str) -> int:
         nonlocal asked
-        client.get(address).raise_for_status()  # whoever calls is known for the next second
-        asked = 0
+        found = []
         client.get(address).raise_for_status()
-        return asked
+        for _ in range(3):  # whoever calls is known for a second, which may pass on a busy machine
+            asked = 0
+            client.get(address).raise_for_status()
+            found.append(asked)
+        return min(found)
 
     event.listen(Engine, "before_cursor_execute", count)
     try:
