@@ -50,7 +50,7 @@ GROUPED: Final = (
 
 def measure() -> Iterator[Ratio]:
     """What HTTP takes, against the same counts summed by SQL, and against a request that reads nothing."""
-    with _service() as (client, connection):
+    with service() as (client, connection):
         for problems, n in SHAPES:
             evaluation, problem_set = _filled(client, connection, problems, n, steps=1)
             for metric in METRICS:
@@ -109,7 +109,7 @@ def _filled(
 
 
 @contextmanager
-def _service() -> Iterator[tuple[httpx.Client, psycopg.Connection[Any]]]:
+def service() -> Iterator[tuple[httpx.Client, psycopg.Connection[Any]]]:
     """A client of a service in this process, whose cache it can empty, and a connection to its Postgres."""
     with ExitStack() as until_the_end:
         folder = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="pkpo-bench-"))

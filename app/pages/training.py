@@ -18,6 +18,7 @@ from pkpo.estimators import pass_at_k
 MOST_OTHERS: Final = 60  # in the list of metrics that no page knows
 ROLLING_STEPS: Final = 50  # that pass@k of logged groups is a mean over
 BYTES_OF_POINT: Final = 250
+OF_GROUPS: Final = frozenset({"k", "zero_signal_share", "reward/mean", "cumulative_solve_rate"})  # and pass@k
 
 Rows: TypeAlias = Sequence[GroupBucket]
 
@@ -47,7 +48,7 @@ def _read(session: Session, run_id: int, with_groups: bool) -> TrainingLog:
     buckets = series.metric_series(session, run_id, wanted, segments, scale)
     logged = {name: _series(name, buckets) for name in wanted}
     found = {ours: logged[name] for ours, name in known.items()}
-    if groups:
+    if groups and not _says_all(found):
         found = _of_groups(session, run_id, segments, scale, found) | found
     return TrainingLog(
         lives=tuple(Life(each.segment, each.first_step, each.last_step, each.until) for each in segments),
@@ -56,6 +57,12 @@ def _read(session: Session, run_id: int, with_groups: bool) -> TrainingLog:
         others=tuple(logged[name] for name in others[:MOST_OTHERS]),
         unlisted=len(others[MOST_OTHERS:]),
     )
+
+
+def _says_all(logged: Iterable[str]) -> bool:
+    """Whether all that groups would be read for was logged, as training jobs do: of long runs they are most rows."""
+    names = set(logged)
+    return names >= OF_GROUPS and any(name.startswith("pass@") for name in names)
 
 
 def _series(name: str, buckets: Mapping[tuple[str, int | None], Sequence[Bucket]]) -> Series:

@@ -89,3 +89,18 @@ def queries_counted(client: httpx.Client) -> Iterator[Callable[[str], int]]:
         yield queries_of
     finally:
         event.remove(Engine, "before_cursor_execute", count)
+
+
+@contextmanager
+def statements_sent() -> Iterator[list[str]]:
+    """The SQL that the server of this process sends from now on."""
+    sent: list[str] = []
+
+    def note(*given: Any) -> None:
+        sent.append(given[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)

@@ -15,7 +15,7 @@ from app.pages.training import ROLLING_STEPS, training_log
 from app.training.series import MOST_BUCKETS
 from dashboards.training_log import TrainingLog
 from pkpo.estimators import pass_at_k
-from tests.app.evaluations import create_evaluation, queries_counted, record
+from tests.app.evaluations import create_evaluation, queries_counted, record, statements_sent
 from tests.app.test_page_answers import page
 from tests.app.test_pages import addresses
 
@@ -231,6 +231,40 @@ def test_two_runs_are_drawn_in_one_figure_each(client: httpx.Client) -> None:
     figures = [json.loads(each) for each in shown.data]
     assert [[trace["name"] for trace in figure["data"]] for figure in figures] == [["A", "B"], ["A", "B"]]
     assert page(client, f"/compare?runs={RUN}&runs=pkpo-k1").data == shown.data
+
+
+def test_groups_are_not_read_where_all_that_they_would_say_is_logged(client: httpx.Client, session: Session) -> None:
+    group = {"step": 1, "problem": "p", "rewards": [1.0, 0.0], "credits": [1.0, -1.0], "k": 2, "transform": "s"}
+    client.post(f"/v1/runs/{RUN}/groups", json={"groups": [group]}).raise_for_status()
+    logged = ("k", "zero_signal_share", "reward/mean", "cumulative_solve_rate", "pass@1")
+    with statements_sent() as asked:
+        for i, name in enumerate(logged):
+            log_metrics(client, {name: {1: 0.25}})
+            asked.clear()
+            found = read(session)
+            reads = [each for each in asked if "training_groups.rewards" in each]
+            assert bool(reads) == (i < len(logged) - 1)
+    assert {name: means(found, name) for name in logged} == {name: {1: 0.25} for name in logged}
+
+
+def test_the_lists_of_evaluations_say_where_they_are_cut(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    *_, third = checkpoints(client)
+    assert 'id="cut"' not in client.get("/compare").text
+    monkeypatch.setattr("app.pages.compare.MOST_CHOICES", 2)
+    shown = client.get("/compare").text
+    assert "The lists have the first 2 evaluations" in shown
+    assert third not in shown
+    assert third in client.get(f"/compare?b={third}").text, "what is chosen stays"
+
+
+def test_two_runs_are_chosen_where_evaluations_are(client: httpx.Client) -> None:
+    checkpoints(client)
+    shown = page(client, "/compare")
+    assert "Or two runs" in shown.text
+    assert RUN in shown.values("value")
+    alone = page(client, f"/compare?runs={RUN}&runs=")
+    assert f"Choose the run that is to lie beside {RUN} ." in alone.text
+    assert RUN in alone.values("value")
 
 
 def test_the_page_asks_the_database_a_fixed_number_of_times(client: httpx.Client) -> None:
