@@ -1,12 +1,13 @@
 """The policy of a training: loaded by the rules of sampling, or made on the spot."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import Generation, Lora, TinyModel, TrainingSpec
@@ -88,6 +89,25 @@ def with_adapter(model: Any, lora: Lora, seed: int) -> Any:
             return get_peft_model(model, config)
         except ValueError as error:
             raise ModelRefused(f"The adapter does not fit the model: {error}") from error
+
+
+def skeleton(spec: TrainingSpec, problems: Problems, roots: Sequence[Path]) -> Any:
+    """The model of a spec without its weights, which takes no memory."""
+    if isinstance(spec.model, TinyModel):
+        with torch.device("meta"):
+            return made(spec.model, problems).model
+    found = resolved_model(spec.model, roots)
+    try:
+        config = AutoConfig.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise not_loaded(found, "transformers", error) from error
+
+
+def merged(model: Any) -> Any:
+    """The model with its adapter in its weights, where it has one: a copy then."""
+    return deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def initial(spec: TrainingSpec, problems: Problems, roots: Sequence[Path]) -> Policy:

@@ -15,8 +15,8 @@ import torch
 from app.jobs.specs.training import Generation
 from workers.sampling import SamplingFailed
 from workers.sampling.swappable import keep_linear_weights
-from workers.training import states
-from workers.training.models import Drawn, Policy
+from workers.training import ranks, states
+from workers.training.models import Drawn, Policy, merged
 from workers.training.records import StepRecord
 
 DIFFERENCE: Final = "sampling/logprob_difference"
@@ -34,7 +34,7 @@ def require_vllm() -> None:
 
 
 def serve_from(policy: Policy, folder: Path) -> None:
-    """Have the vLLM that TRL starts load the policy from a folder, which is written."""
+    """Have the vLLM that TRL starts load the policy from a folder, which the first process writes for all."""
     require_vllm()
     import vllm
     from trl.generation import vllm_generation
@@ -42,9 +42,12 @@ def serve_from(policy: Policy, folder: Path) -> None:
     def made(**of_trl: Any) -> Any:
         return vllm.LLM(**of_trl | _settings(of_trl))
 
-    policy.model.save_pretrained(folder)
-    policy.tokenizer.save_pretrained(folder)
-    policy.model.name_or_path = str(folder)
+    def written() -> str:
+        merged(policy.model).save_pretrained(folder)
+        policy.tokenizer.save_pretrained(folder)
+        return str(folder)
+
+    policy.model.name_or_path = ranks.of_first(written)
     vllm_generation.LLM = made
 
 

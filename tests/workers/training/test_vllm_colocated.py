@@ -12,11 +12,18 @@ import pytest
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
+import torch
+from transformers import AutoModelForCausalLM, Qwen2ForCausalLM
+from trl.generation import vllm_generation
+
+from app.jobs.specs.training import Lora
 from tests.documents import ROOT
 from tests.pkpo import exact
+from tests.workers.sampling.tiny import CHARACTERS, ids, save_tiny_model
 from tests.workers.training import small
 from workers.sampling import SamplingFailed
 from workers.training import vllm_colocated
+from workers.training.models import Policy, loaded, with_adapter
 from workers.training.records import StepRecord
 from workers.training.vllm_colocated import DIFFERENCE, OtherWeights, check_parity
 
@@ -69,3 +76,36 @@ def test_without_vllm_a_training_says_how_to_install_it(
     monkeypatch.setattr(vllm_colocated, "find_spec", lambda name: None)
     with pytest.raises(SamplingFailed, match=r"requirements/install.sh vllm"):
         small.trained(tmp_path, small.spec(generation={"max_tokens": 4, **engine}))
+
+
+def test_vllm_loads_an_adapter_within_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM finds a whole model in the folder that it loads; an adapter alone it would refuse."""
+    pytest.importorskip("vllm", reason="A TRAINING WITH VLLM IS NOT TESTED: vllm is not installed")
+    monkeypatch.setattr(vllm_generation, "LLM", None)  # which it sets
+    folder = save_tiny_model(tmp_path / "model", characters=f"{CHARACTERS}_")
+    bare = loaded(str(folder), "_", [tmp_path])
+    policy = Policy(with_adapter(bare.model, Lora(r=2), seed=3), bare.tokenizer)
+    for name, each in policy.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(each, std=0.5)
+    vllm_colocated.serve_from(policy, tmp_path / "served")
+    assert policy.model.name_or_path == str(tmp_path / "served")
+    asked = torch.tensor([ids("12+3=")])
+    with torch.inference_mode():
+        served = AutoModelForCausalLM.from_pretrained(tmp_path / "served")(input_ids=asked).logits
+        torch.testing.assert_close(served, policy.model(input_ids=asked).logits, atol=1e-4, rtol=1e-4)
+        assert (served - Qwen2ForCausalLM.from_pretrained(folder)(input_ids=asked).logits).abs().max() > 0.1
+
+
+@pytest.mark.slow
+def test_every_process_loads_the_whole_model_that_the_first_wrote(tmp_path: Path) -> None:
+    """transformers writes in the first process alone."""
+    pytest.importorskip("vllm", reason="A TRAINING WITH VLLM IS NOT TESTED: vllm is not installed")
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launch, "-m", "tests.workers.training.served_to_two", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = ((tmp_path / f"told-{rank}").read_text() for rank in (0, 1))
+    assert first == second == str(tmp_path / "of-0")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {each.name for each in Path(second).iterdir()}
