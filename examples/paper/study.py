@@ -10,7 +10,7 @@
 All runs of a study begin from one taught policy, which is kept in OUT; the same call goes on where it was stopped, and
 loses the one run that was cut off. Runs come seed by seed, so that what is there compares as soon as possible.
 
-    PYTHONPATH=. python examples/paper/study.py NAME --out OUT [--size small | tiny | full] [--minutes M]
+    PYTHONPATH=. python examples/paper/study.py NAME --out OUT [--size small] [--minutes M] [--runs RUN ...]
 """
 
 import argparse
@@ -224,8 +224,12 @@ def rounded(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def run(name: str, size_name: str, out: Path, end: float, device: str) -> bool:
-    """The runs of a study that its file lacks, until `end` of the monotonic clock; whether all are there then."""
+def run(name: str, size_name: str, out: Path, end: float, device: str, only: Sequence[str] = ()) -> bool:
+    """The runs of a study that its file lacks, until `end` of the monotonic clock; whether all are there then.
+
+    Raises:
+      ValueError: a run of `only` is none of the study's.
+    """
     study, size = STUDIES[name], SIZES[size_name]
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     shape, start, how = started(size.start or study.start, size, out, device, dtype)
@@ -235,7 +239,10 @@ def run(name: str, size_name: str, out: Path, end: float, device: str) -> bool:
         path, head | {"taught": how, "start": digest(start), "reference": reference(shape, start, setting, device)}
     )
     done = {(line["name"], line["seed"]) for line in lines(path) if line["kind"] == "run"}
-    for arm in (replace(arm, seed=seed) for seed in size.seeds for arm in study.arms(setting.steps)):
+    arms = [arm for arm in study.arms(setting.steps) if not only or arm.name in only]
+    if unknown := set(only) - {arm.name for arm in arms}:
+        raise ValueError(f"{name} has no run {', '.join(sorted(unknown))}")
+    for arm in (replace(arm, seed=seed) for seed in size.seeds for arm in arms):
         if (arm.name, arm.seed) in done:
             continue
         if time.monotonic() > end:
@@ -268,11 +275,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--minutes", type=float, default=1e6, help="after which no further run is begun")
+    parser.add_argument("--runs", nargs="+", default=(), metavar="RUN", help="names of runs; else all of the study")
     given = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         torch.set_num_threads(1)  # so small products gain nothing by a second
-    return 0 if run(given.name, given.size, given.out, time.monotonic() + 60 * given.minutes, device) else 3
+    end = time.monotonic() + 60 * given.minutes
+    return 0 if run(given.name, given.size, given.out, end, device, given.runs) else 3
 
 
 if __name__ == "__main__":

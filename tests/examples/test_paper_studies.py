@@ -47,6 +47,7 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in SECONDS}
 
 
+@pytest.mark.slow  # it waits for every study
 def test_a_study_goes_on_where_it_was_stopped(paper: Any, out: Path, tmp_path: Path) -> None:
     """What a line cut short and two runs not made leave, a second call makes again, number by number."""
     whole = kept(out / "hard.jsonl")
@@ -89,6 +90,32 @@ def test_the_k_of_a_run_is_its_schedules(paper: Any, out: Path) -> None:
     assert by_name["8 to 1"]["k"]["at"] == steps // 3
     for name in ("adaptive up", "adaptive down"):
         assert json.loads(json.dumps(by_name[name]["k"]))["schedule"] == "adaptive"
+
+
+RESULTS = ROOT / "examples/paper/results/studies"
+
+
+def test_the_page_shows_what_was_kept(paper: Any) -> None:
+    page = (ROOT / "docs/reproduction.md").read_text()
+    written = paper.report.written(RESULTS)
+    assert written
+    for tables in written.values():
+        for table in tables:
+            assert table in page
+
+
+def test_pictures_show_the_means_over_the_seeds_that_were_kept(paper: Any) -> None:
+    runs = [run for run in kept(RESULTS / "schedules.jsonl")[1:] if run["name"] == "k=8"]
+    assert sorted(run["seed"] for run in runs) == [0, 1, 2]
+    figures = paper.report.figures(RESULTS)
+    assert set(figures) == set(paper.report.FINDINGS)
+    for name, figure in figures.items():
+        assert (ROOT / f"docs/images/{name}.json").read_text() == figure.to_json() + "\n"
+    of_8 = [trace for trace in figures["paper-figure-3"].data if trace.name == "k=8"]
+    assert of_8[-1].y[-1] == pytest.approx(np.mean([row[5] for run in runs for row in run["rolling"][-3:]]))
+    matrix = figures["paper-figure-7"].data[0]
+    held_out = np.mean([run["pass_at_k"]["16"][0] for run in runs])
+    assert matrix.text[list(matrix.y).index("k=8")][-1].startswith(f"{held_out:.3f}")
 
 
 def training(paper: Any, arm: Any, **changed: Any) -> Any:
