@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pkpo
+from pkpo.baselines import pass_k_grpo
 from pkpo.schedules import from_spec
 from tests.documents import ROOT
 
@@ -179,7 +180,7 @@ def test_the_notes_credits_are_its_baselines(paper: Any) -> None:
     found = paper.learning.stacked_credits(rewards, [4, 4], ["pass_k_grpo", "sloo_minus_one"])
     for place, expected in enumerate(
         (
-            pkpo.baselines.pass_k_grpo(rewards[0].double().numpy(), 4, scale="rms"),
+            pass_k_grpo(rewards[0].double().numpy(), 4, scale="rms"),
             pkpo.sloo_minus_one(rewards[1].double().numpy(), 4, scale="rms"),
         )
     ):
