@@ -234,8 +234,7 @@ class EvaluationPage:
     at_work: tuple[JobAtWork, ...] = ()
     running: int = 0
     """Jobs that run now, on whatever evaluation."""
-    model_is_gone: bool = False
-    """Whether it was a checkpoint of ours that is not on disk any more."""
+    model_is_gone: bool = False  # it was a checkpoint of ours that is not on disk any more
 
     @property
     def view(self) -> dict[str, str]:
