@@ -156,6 +156,7 @@ FINDINGS = {
     "paper-figure-3": "k from 8 to 1 at step 70: it comes up to k = 1 at pass@1, and stays ahead at pass@8 and 16",
     "paper-figure-6": "A larger k solves more of the training problems, at a higher entropy",
     "paper-figure-7": "k = 1 is best at pass@1, k = 8 at pass@16",
+    "paper-figure-8": "Four numbers, solved once in a hundred attempts: k = 1 does not stall",
     "paper-schedules": "Every schedule trades pass@1 for pass@16; the cross is the policy before training",
 }
 
