@@ -15,7 +15,7 @@ from app.paging import PageQuery, decode, page
 EXAMPLE: Final[dict[str, Any]] = {
     "checkpoints": [
         {"step": 0, "evaluations": 1, "kept": "weights", "path": "/data/checkpoints/1/countdown-k8/step-000000000"}
-        | {"bytes": 4_201_337, "sha256": "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"},
+        | {"bytes": 4_221_823, "sha256": "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"},
         {"step": 50, "evaluations": 1, "kept": None, "path": None, "bytes": None, "sha256": None},
     ],
     "next_cursor": None,

@@ -108,7 +108,8 @@ def test_train_one_like_this_is_filled_in_with_the_spec_under_a_free_name(
     client: httpx.Client, problem_set: str
 ) -> None:
     told = spec("sums-k2", problem_set, k={"schedule": "step", "from": 4, "to": 1, "at": 3}, transform="s")
-    client.post("/v1/jobs", json={"kind": "training", "spec": told}).raise_for_status()
+    job = client.post("/v1/jobs", json={"kind": "training", "spec": told}).raise_for_status().json()
+    assert "/jobs/new?kind=training&like=sums-k2" in page(client, f"/jobs/{job['id']}").values("href")
     shown = page(client, "/jobs/new?kind=training&like=sums-k2")
     assert "Filled in as for sums-k2 , with another name." in shown.text
     values = shown.values("value")
