@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     )
     openai_servers: list[str] = Field(
         default=[],
-        description="JSON list of the base_url that sampling jobs may name where others than this machine can submit",
+        description="JSON list of the base_url that jobs may name where others than this machine can submit",
     )
     upload_days: int = Field(
         default=7, ge=1, le=36_500, description="Days for which an uploaded file is kept that no job uses"
