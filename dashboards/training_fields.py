@@ -174,6 +174,12 @@ PARTS: tuple[Part, ...] = (
                 "number",
             ),
             Field(
+                "processes",
+                "Processes",
+                "Of one machine, which share each step; one for each GPU where it is left out.",
+                "number",
+            ),
+            Field(
                 "k",
                 "k",
                 "Attempts that the objective allows: one number, several with weights, or a course over the steps.",

@@ -1,12 +1,15 @@
 """What a training job does: the problems are read, each seed is trained, and refusals become sentences."""
 
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
 import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.config import Settings
 from app.ingest.evaluations import problem_set_id
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TrainingSpec
@@ -17,28 +20,72 @@ from workers.child_training_log import JobFollower, Stop
 from workers.child_verifier import at_hand
 from workers.child_work import JobFailed, Work
 from workers.sampling import SamplingFailed
+from workers.training import launch
 from workers.training.checkpoints import NoRoom, OtherTraining
-from workers.training.loop import Training, train
+from workers.training.launch import UnsuitableProcesses
+from workers.training.loop import Silent, Training, train
+from workers.training.memory import TooLittleMemory
 from workers.training.plans import UnsuitableRewards
 from workers.training.problems import Problems, UnsuitableProblems, check, split
 from workers.training.ranks import DoesNotDivide
 from workers.training.rewards import Rewards
+from workers.training.teaching import Stopped
 from workers.training.vllm_colocated import OtherWeights
-from workers.verifiers import Verifier
 
 MORE_TO_DO: Final = 75  # EX_TEMPFAIL
-REFUSALS: Final = (ModelRefused, UnsuitableProblems, UnsuitableRewards, NoRoom, OtherTraining, DoesNotDivide)
+REFUSALS: Final = (
+    ModelRefused,
+    UnsuitableProblems,
+    UnsuitableRewards,
+    UnsuitableProcesses,
+    TooLittleMemory,
+    NoRoom,
+    OtherTraining,
+    DoesNotDivide,
+)
 FAILURES: Final = (SamplingFailed, OtherWeights)
 
 
 def train_all(work: Work, spec: TrainingSpec) -> None:
-    """Train one seed after the other."""
+    """Train one seed after the other, in as many processes as the spec says or there are GPUs."""
     stop = Stop()
+    with _told():
+        spec = spec.model_copy(update={"processes": launch.processes(spec)})
+        with work.fenced() as session:
+            problems = problems_of(session, work.project_id, spec)
+            if isinstance(spec.held_out, float):
+                _record_held_out(session, work.project_id, spec.held_out_name, problems)
+        work.progress.total = None if spec.steps is None else spec.steps * len(spec.seeds)
+        rank = [sys.executable, "-m", "workers.child_training_rank", str(work.attempt.job_id), str(spec.processes)]
+        with launch.beside(rank, spec.processes or 1, work.say):
+            _train(work, spec, problems, stop)
+            if stop.asked:  # the others, who wait for this process, are ended with the block
+                work.say("stopped; it goes on from its last checkpoint")
+                sys.exit(MORE_TO_DO)
+
+
+def train_beside(settings: Settings, project_id: int, spec: TrainingSpec, problems: Problems) -> None:
+    """What every process but the first does."""
+    with _told(), closing(_trainings(settings, project_id, spec, problems)) as trainings:
+        for training in trainings:
+            train(training, Silent())
+
+
+def problems_of(session: Session, project_id: int, spec: TrainingSpec) -> Problems:
+    """The problems to train on, and those that are held out."""
+    training = _set(session, project_id, spec.problem_set)
+    if spec.held_out is None:
+        return Problems(training)
+    if isinstance(spec.held_out, str):
+        return Problems(training, _set(session, project_id, spec.held_out))
+    return split(training, spec.held_out)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Refusals as sentences of a job."""
     try:
-        problems, held_out = _problems(work, spec)
-        check(problems, spec.problems_per_step)
-        with at_hand(spec.verifier, spec.verifier_options) as judge:
-            _train(work, spec, problems, held_out, judge, stop)
+        yield
     except (*REFUSALS, *FAILURES) as error:
         raise JobFailed(f"{str(error).removesuffix('.')}.") from error
     except torch.OutOfMemoryError as error:
@@ -46,45 +93,46 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
             "The accelerator has too little memory for a step: make micro_batch smaller, which computes the same, or "
             "train an adapter with lora."
         ) from error
-    if stop.asked:
-        work.say("stopped; it goes on from its last checkpoint")
-        sys.exit(MORE_TO_DO)
 
 
-def _train(
-    work: Work, spec: TrainingSpec, problems: Problems, held_out: str | None, judge: Verifier, stop: Stop
-) -> None:
-    rewards = Rewards(judge, {each.name: each for each in (*problems.training, *problems.held_out)})
-    work.progress.total = None if spec.steps is None else spec.steps * len(spec.seeds)
-    try:
-        for seed in spec.seeds:
-            name = spec.run_of(seed)
-            folder = work.settings.checkpoints / str(work.project_id) / name
-            work.say(f"run {name}: {spec.method} on {len(problems.training)} problems, checkpoints in {folder}")
-            follower = JobFollower(work, spec, name, held_out, rewards, stop, begun=spec.seeds.index(seed))
-            train(Training(spec, seed, problems, rewards, folder, work.settings.roots_of_models), follower)
+def _train(work: Work, spec: TrainingSpec, problems: Problems, stop: Stop) -> None:
+    held_out = None if spec.held_out is None else spec.held_out_name
+    with closing(_trainings(work.settings, work.project_id, spec, problems)) as trainings:
+        for begun, training in enumerate(trainings):
+            name = spec.run_of(training.seed)
+            work.say(
+                f"run {name}: {spec.method} on {len(problems.training)} problems, checkpoints in {training.folder}"
+            )
+            follower = JobFollower(work, spec, name, held_out, training.rewards, stop, begun=begun)
+            try:
+                train(training, follower)
+            except Stopped:
+                work.say("stopped while the model was taught, which begins again")
             if stop.asked:
                 return
-    finally:
-        rewards.close()
 
 
-def _problems(work: Work, spec: TrainingSpec) -> tuple[Problems, str | None]:
-    """The problems of the spec, and the set that those held out are in."""
-    with work.fenced() as session:
-        training = _set(session, work, spec.problem_set)
-        if spec.held_out is None:
-            return Problems(training), None
-        if isinstance(spec.held_out, str):
-            return Problems(training, _set(session, work, spec.held_out)), spec.held_out
-        parts = split(training, spec.held_out)
-        name = spec.held_out_name
-        put_problem_set(session, work.project_id, name, {})
-        record_problems(session, work.project_id, name, [each.sent() for each in parts.held_out])  # type: ignore[misc]
-        return parts, name
+def _trainings(
+    settings: Settings, project_id: int, spec: TrainingSpec, problems: Problems
+) -> Generator[Training, None, None]:
+    """One for each seed, with a verifier that all have in common."""
+    check(problems, spec.problems_per_step)
+    with at_hand(spec.verifier, spec.verifier_options) as judge:
+        rewards = Rewards(judge, {each.name: each for each in (*problems.training, *problems.held_out)})
+        try:
+            for seed in spec.seeds:
+                folder = settings.checkpoints / str(project_id) / spec.run_of(seed)
+                yield Training(spec, seed, problems, rewards, folder, settings.roots_of_models)
+        finally:
+            rewards.close()
 
 
-def _set(session: Session, work: Work, name: str) -> list[Problem]:
-    set_id = problem_set_id(session, work.project_id, name)
+def _record_held_out(session: Session, project_id: int, name: str, problems: Problems) -> None:
+    put_problem_set(session, project_id, name, {})
+    record_problems(session, project_id, name, [each.sent() for each in problems.held_out])  # type: ignore[misc]
+
+
+def _set(session: Session, project_id: int, name: str) -> list[Problem]:
+    set_id = problem_set_id(session, project_id, name)
     stored = session.scalars(select(StoredProblem).filter_by(problem_set_id=set_id).order_by(StoredProblem.name))
     return [Problem(each.name, each.prompt or "", each.answer, each.tests, each.fields) for each in stored]

@@ -1,7 +1,6 @@
 """A training from its first step, or from its last checkpoint, to its end."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -12,21 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import datasets
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig
 
 from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
 from workers.sampling import Request
-from workers.training import ranks
+from workers.training import memory, ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
+from workers.training.configuration import quiet, trl_config
 from workers.training.drawing import drawn, prompt_ids
-from workers.training.models import Policy, initial, with_adapter
+from workers.training.models import Policy, initial, skeleton, with_adapter
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
 from workers.training.records import StepRecord, Tally
@@ -67,7 +65,7 @@ class Follower(ABC):
         """A line of the log."""
 
 
-class _Silent(Follower):
+class Silent(Follower):
     """Of the processes that are not the first."""
 
     def recorded(self, record: StepRecord) -> None:
@@ -120,19 +118,22 @@ def train(training: Training, follower: Follower) -> Checkpoint:
     Raises:
       ModelRefused, UnsuitableProblems: nothing can be trained so.
       NoRoom, OtherTraining: as `Checkpoints`.
+      TooLittleMemory: what a step needs is more than there is.
+      Stopped: the follower stopped it while the model was taught.
     """
-    _quiet()
+    quiet(training.spec.processes or 1)
     return _Run(training, follower).go()
 
 
 class _Run:
     def __init__(self, training: Training, follower: Follower) -> None:
         self.training, self.spec = training, training.spec
-        self.follower = follower if ranks.is_first() else _Silent()
+        self.follower = follower if ranks.is_first() else Silent()
         self.checkpoints = Checkpoints(training.folder, training.config, follower.say)
         self.last = ranks.of_first(self.checkpoints.latest)
         self.best: tuple[float, Path] | None = _best(self.last)
         self.tally = Tally(self.spec.ks, len(training.problems.training))
+        ranks.of_first(self._check_memory)
         self.policy = self._policy()
         self.trainer: JobTrainer | None = None
 
@@ -260,6 +261,10 @@ class _Run:
         model.save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
 
+    def _check_memory(self) -> None:
+        bare = skeleton(self.spec, self.training.problems, self.training.roots)
+        self.follower.say(memory.checked(self.spec, bare, ranks.count()))
+
     def _policy(self) -> Policy:
         spec, last = self.spec, self.last
         if spec.lora is not None:
@@ -273,7 +278,8 @@ class _Run:
         policy = self._initial()
         # The others get the weights of the first before the first step.
         if isinstance(spec.model, TinyModel) and spec.model.teach is not None and ranks.is_first():
-            teach(policy, spec.model.teach, self.training.problems, spec.model.seed, self.follower.say)
+            told = (self.follower.say, self.follower.stops)
+            teach(policy, spec.model.teach, self.training.problems, spec.model.seed, *told)
         return policy
 
     def _initial(self) -> Policy:
@@ -300,7 +306,7 @@ class _Run:
         if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
             raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
         longest = self._longest_prompt()
-        config = _config(self.training, folder, longest)
+        config = trl_config(self.spec, self.training.seed, self.training.steps, folder, longest)
         if spec.generation.engine == "vllm-colocated":
             serve_from(self.policy, Path(folder) / "served")
         elif spec.generation.base_url is not None:
@@ -345,53 +351,3 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Policy:
         checkpoint.folder, use_safetensors=True, dtype=torch.float32, **loading
     )
     return Policy(model, transformers.AutoTokenizer.from_pretrained(checkpoint.folder, **loading))
-
-
-def _config(training: Training, folder: str, longest_prompt: int) -> GRPOConfig:
-    spec, optimizer = training.spec, training.spec.optimizer
-    on_gpu = torch.cuda.is_available()
-    micro_batch = spec.micro_batch or spec.n
-    schedule = "constant_with_warmup" if optimizer.schedule == "constant" else optimizer.schedule
-    return GRPOConfig(
-        output_dir=folder,
-        seed=training.seed,
-        max_steps=training.steps,
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=ranks.accumulated(spec.of_a_step, micro_batch),
-        num_generations=spec.n,
-        max_completion_length=spec.generation.max_tokens,
-        temperature=spec.generation.temperature,
-        use_vllm=spec.generation.engine != "transformers",
-        vllm_mode="server" if spec.generation.engine == "vllm-server" else "colocate",
-        vllm_gpu_memory_utilization=spec.generation.gpu_memory_utilization,
-        vllm_max_model_length=longest_prompt + spec.generation.max_tokens,
-        loss_type=spec.loss,
-        scale_rewards="none",
-        beta=spec.kl,
-        entropy_coef=spec.entropy,
-        learning_rate=optimizer.lr,
-        lr_scheduler_type=schedule,
-        warmup_steps=optimizer.warmup,
-        weight_decay=optimizer.weight_decay,
-        adam_beta1=optimizer.beta1,
-        adam_beta2=optimizer.beta2,
-        max_grad_norm=optimizer.max_grad_norm,
-        shuffle_dataset=False,  # the rows are in order already, so that the step is the cursor
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        ddp_timeout=int(ranks.PATIENCE.total_seconds()),
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=on_gpu,
-    )
-
-
-def _quiet() -> None:
-    """No bars in the log, and a core for who verifies."""
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    if not torch.cuda.is_available():
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))

@@ -25,10 +25,15 @@ def is_first() -> bool:
     return bool(_processes().is_main_process)
 
 
+def count() -> int:
+    """How many there are."""
+    return int(_processes().num_processes)
+
+
 def of_first(make: Callable[[], T]) -> T:
     """What the function gives in the first process, in all of them. Where it raises there, the others are ended."""
     found = [make() if is_first() else None]
-    if _processes().num_processes > 1:
+    if count() > 1:
         broadcast_object_list(found)
     return found[0]  # type: ignore[return-value]  # by now it is the first one's
 
@@ -40,7 +45,7 @@ def of_any(flag: bool) -> bool:
 
 def accumulated(of_a_step: int, micro_batch: int) -> int:
     """How often a process computes the gradient of a micro-batch in a step; DoesNotDivide where that is no number."""
-    processes = _processes().num_processes
+    processes = count()
     if of_a_step % (micro_batch * processes):
         raise DoesNotDivide(
             f"The {of_a_step} completions of a step cannot be shared by {processes} processes in parts of "

@@ -16,8 +16,23 @@ TOLD_EVERY: Final = 10.0  # seconds
 IGNORED: Final = -100  # what cross entropy leaves out
 
 
-def teach(policy: Policy, teaching: Teaching, problems: Problems, seed: int, say: Callable[[str], None]) -> None:
-    """Train the model on answers, with the loss on their tokens alone. The same arguments teach the same."""
+class Stopped(Exception):
+    """It was asked to end before the model had learned; the next time it is taught from the beginning."""
+
+
+def teach(
+    policy: Policy,
+    teaching: Teaching,
+    problems: Problems,
+    seed: int,
+    say: Callable[[str], None],
+    stops: Callable[[], bool],
+) -> None:
+    """Train the model on answers, with the loss on their tokens alone. The same arguments teach the same.
+
+    Raises:
+      Stopped: `stops` said so, which is asked before every step.
+    """
     texts = _texts(teaching, problems)
     encoded = [_encoded(policy.tokenizer, each.prompt, str(each.answer)) for each in texts]
     say(f"The model is taught {teaching.steps} steps of {teaching.batch} answers, from {len(encoded)} problems")
@@ -26,6 +41,8 @@ def teach(policy: Policy, teaching: Teaching, problems: Problems, seed: int, say
     policy.model.train()
     told = time.monotonic()
     for step in range(teaching.steps):
+        if stops():
+            raise Stopped
         for group in optimizer.param_groups:
             group["lr"] = teaching.lr * _share(step, teaching.steps)
         chosen = torch.randint(len(encoded), (teaching.batch,), generator=generator).tolist()

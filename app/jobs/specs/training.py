@@ -151,6 +151,10 @@ class TrainingSpec(BaseModel):
     micro_batch: Annotated[
         Count | None, Field(description="Completions whose gradient is computed at once; n by default")
     ] = None
+    processes: Annotated[
+        Annotated[int, Field(ge=1, le=64)] | None,
+        Field(description="Of one machine, which share each step; by default one for each GPU"),
+    ] = None
     transform: Annotated[Text | None, Field(max_length=100, description="sloo_minus_one by default")] = None
     baseline: Annotated[Text | None, Field(max_length=100, description="A rival instead of a transform")] = None
     k: Annotated[
@@ -293,6 +297,13 @@ def _check_batch(spec: TrainingSpec) -> None:
             "micro_batch",
             f"micro_batch must divide the completions of a step, n * problems_per_step = {spec.of_a_step}; "
             f"got {spec.micro_batch}",
+        )
+    micro_batch, processes = spec.micro_batch or spec.n, spec.processes or 1
+    if spec.of_a_step % (micro_batch * processes):
+        raise OfMember(
+            "processes",
+            f"processes must divide the {spec.of_a_step // micro_batch} parts of micro_batch = {micro_batch} "
+            f"completions that a step has; got {processes}",
         )
 
 

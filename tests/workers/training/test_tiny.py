@@ -16,7 +16,7 @@ from workers.sampling import Request
 from workers.training.drawing import drawn
 from workers.training.models import made
 from workers.training.problems import Problems
-from workers.training.teaching import teach
+from workers.training.teaching import Stopped, teach
 
 ASKED = "Find a way to make {} of these numbers: {}.\nUse each once (no '=' sign).\n1. Write nothing else.\n"
 WORDY = [Problem(f"p{i}", ASKED.format(i, f"{i + 3}, {i + 40}"), answer=f"{i} * (3 - 2)") for i in range(60)]
@@ -47,10 +47,23 @@ def test_a_taught_model_answers_and_the_same_seed_teaches_the_same() -> None:
     lines: list[str] = []
     policies = [made(SPEC, problems) for _ in range(2)]
     for policy in policies:
-        teach(policy, Teaching(steps=150, batch=12, lr=3e-3), problems, 0, lines.append)
+        teach(policy, Teaching(steps=150, batch=12, lr=3e-3), problems, 0, lines.append, lambda: False)
     one, other = (each.model.state_dict() for each in policies)
     assert all(one[name].equal(other[name]) for name in one)
     asked = [Request(each.name, each.prompt, 0, seed=1) for each in problems.training]
     answers = [each.text for each in drawn(policies[0], Generation(max_tokens=4, temperature=0.01), asked)]
     assert answers == [each.answer for each in problems.training]
     assert lines[0] == "The model is taught 150 steps of 12 answers, from 12 problems"
+
+
+def test_teaching_that_is_stopped_ends_before_its_next_step_and_is_taught_the_same_again() -> None:
+    problems, lines = Problems(SUMS[:12]), list[str]()
+    policies = [made(SPEC, problems) for _ in range(2)]
+    for policy in policies:
+        stops = iter([False] * 3 + [True])
+        with pytest.raises(Stopped):
+            teach(policy, Teaching(steps=10**6, batch=12), problems, 0, lines.append, lambda stops=stops: next(stops))  # type: ignore[misc]
+        assert next(stops, None) is None, "it was asked before every step, and no more"
+    one, other, untaught = (each.model.state_dict() for each in (*policies, made(SPEC, problems)))
+    assert all(one[name].equal(other[name]) for name in one)
+    assert not any(one[name].equal(untaught[name]) for name in one), "three steps were made"
