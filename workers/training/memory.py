@@ -8,7 +8,7 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from app.jobs.specs.training import TrainingSpec
+from app.jobs.specs.training import TinyModel, TrainingSpec
 
 FLOAT32: Final = 4  # bytes of a weight, of its gradient, and of each of AdamW's two moments
 LIMITS: Final = (  # of a container: version 2 of cgroups, and version 1
@@ -61,13 +61,15 @@ def checked(spec: TrainingSpec, bare: Any, processes: int) -> str:
     shared = 1 if torch.cuda.is_available() else processes  # each has a GPU of its own, or all have one memory
     told = f"{_told(shared * wanted.least)} for weights, gradients and AdamW"
     if shared * wanted.least > there:
-        smaller = "a smaller model" + ("" if shared == 1 else ", fewer processes")
-        raise TooLittleMemory(
-            f"A step needs {told}, and there are {_told(there)}: train an adapter with lora, {smaller}, or on a "
-            "machine with more memory"
-        )
+        raise TooLittleMemory(f"A step needs {told}, and there are {_told(there)}: {_remedies(spec, shared)}")
     longest = f"up to {_told(shared * wanted.logits)} for the logits of a micro-batch"
     return f"a step needs {told}, {longest}, and more for activations; there are {_told(there)}"
+
+
+def _remedies(spec: TrainingSpec, shared: int) -> str:
+    adapter = [] if spec.lora is not None or isinstance(spec.model, TinyModel) else ["an adapter with lora"]
+    fewer = [] if shared == 1 else ["in fewer processes"]
+    return f"train {', '.join([*adapter, 'a smaller model', *fewer])}, or on a machine with more memory"
 
 
 def available(spec: TrainingSpec) -> int:
