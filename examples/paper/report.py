@@ -23,7 +23,8 @@ import pkpo
 from pkpo.strata import curves_by_reference
 
 SMOOTHED = 3  # windows of 10 steps that a line, and a figure at the end, is the mean of
-FIXED = ("k=1", "k=2", "k=4", "k=8", "k=16", "GRPO")  # come first, in this order
+FIXED = ("k=1", "k=2", "k=4", "k=8", "k=16", "GRPO")
+ORDER = (*FIXED, "K=1", "K=4", "K=16", "K=64")  # come first
 EDGES = (0.125, 0.5)  # of the strata
 TRAINING = ("cumulative_solve_rate", "entropy", "zero_signal", "reward")
 COLOURS |= {
@@ -34,6 +35,12 @@ COLOURS |= {
     "adaptive up": "#999933",
     "adaptive down": "#882255",
     "k=1, entropy 0.01": "#D55E00",
+    "K=1": "#440154",
+    "K=4": "#21918C",
+    "K=16": "#D9A800",
+    "K=64": "#D55E00",
+    "all four K": "#0072B2",
+    "adaptive K": "#999933",
 }
 
 
@@ -50,7 +57,7 @@ class Kept:
         seeds = {run["seed"] for run in self.runs}
         found = dict.fromkeys(run["name"] for run in self.runs)
         whole = [name for name in found if {run["seed"] for run in self.of(name)} == seeds]
-        self.names = [name for name in FIXED if name in whole] + [name for name in whole if name not in FIXED]
+        self.names = [name for name in ORDER if name in whole] + [name for name in whole if name not in ORDER]
         self.n = int(self.head["setting"]["n"])
 
     def of(self, name: str) -> list[dict[str, Any]]:
@@ -157,6 +164,7 @@ FINDINGS = {
     "paper-figure-6": "A larger k solves more of the training problems, at a higher entropy",
     "paper-figure-7": "k = 1 is best at pass@1, k = 8 at pass@16",
     "paper-figure-8": "Four numbers, solved once in a hundred attempts: k = 1 does not stall",
+    "paper-phases": "n = 64: K = 64 has the lowest pass@1, and not the highest pass@64",
     "paper-schedules": "Every schedule trades pass@1 for pass@16; the cross is the policy before training",
 }
 
