@@ -120,9 +120,9 @@ def test_without_a_script_it_is_looked_through_and_the_command_shown(
         page.get_by_role("button", name="Look through it").click()
         expect(page.locator("#run-error")).to_contain_text("should match pattern")
         expect(page.locator("#optimizer-lr")).to_have_value("3e-4")
-        page.locator("#run").fill("sums-falling")
+        page.locator("#run").fill("sums-seen")
         page.get_by_role("button", name="Look through it").click()
-        expect(page.locator("#request")).to_contain_text('"run": "sums-falling"')
+        expect(page.locator("#request")).to_contain_text('"run": "sums-seen"')
         expect(page.locator("#request")).to_contain_text("curl ")
         assert page.locator("#k-picture polyline").count() == 1
 

@@ -115,6 +115,7 @@ def test_train_one_like_this_is_filled_in_with_the_spec_under_a_free_name(
     values = shown.values("value")
     assert {"sums-k2-2", "sums@1", "0.25", "exact-match", "0.01", "s"} <= set(values)
     assert "k goes from 4 to 1." in shown.text
+    told["run"] = "sums-k2-2"
     answer = page(client, f"/jobs/new?{httpx.QueryParams({'kind': 'training', 'look': '1'} | typed_of(told))}")
     sent = json.loads(answer.text.partition("--data-binary @- <<'JOB' ")[2].partition(" JOB")[0])
     assert TrainingSpec.model_validate(sent["spec"]) == TrainingSpec.model_validate(told)
