@@ -23,7 +23,7 @@ from app.ingest.undrawn import Undrawn, undrawn
 from app.jobs import service
 from app.jobs.specs import SamplingSpec
 from app.models import Job
-from workers.child_work import JobFailed, Work
+from workers.child_work import JobFailed, Work, storable
 from workers.child_writer import Writer
 from workers.sampling import Engine, Request, Sample, SamplingFailed, SamplingRefused, completion_seed, sampling_engine
 from workers.sampling.models import Files, fingerprint
@@ -200,18 +200,14 @@ def _columns(samples: Sequence[Sample]) -> CompletionColumns:
     return CompletionColumns(
         [each.problem for each in samples],
         [each.sample_index for each in samples],
-        [_storable(each.text) for each in samples],
-        [_storable(each.finish_reason)[:LONGEST_REASON] for each in samples],
+        [storable(each.text) for each in samples],
+        [storable(each.finish_reason)[:LONGEST_REASON] for each in samples],
         [_count(each.prompt_tokens) for each in samples],
         [_count(each.completion_tokens) for each in samples],
         [each.logprob if each.logprob is not None and math.isfinite(each.logprob) else None for each in samples],
         [each.seed for each in samples],
         [()] * len(samples),
     )
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _count(tokens: int | None) -> int | None:

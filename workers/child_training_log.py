@@ -6,12 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import numpy as np
+import psycopg
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -29,7 +31,7 @@ from app.models import GroupStatistics
 from app.training.schemas import NewMetric
 from app.training.service import LogRow, group_content, next_segment, record_group_rows, record_metrics
 from pkpo.estimators import max_at_ks
-from workers.child_work import Work
+from workers.child_work import Work, storable
 from workers.sampling import Request, Sample, completion_seed
 from workers.sampling.models import model_sha256
 from workers.training.checkpoints import Checkpoint
@@ -90,7 +92,9 @@ class JobFollower(Follower):
         self._waiting.append(record)
         try:
             self._flush()
-        except DBAPIError:
+        except (DBAPIError, psycopg.Error) as error:
+            if not _passes(error):
+                raise
             self.say(f"the database does not answer: {len(self._waiting)} steps wait to be stored")
         if time.monotonic() - self._told > TOLD_EVERY:
             self._told = time.monotonic()
@@ -122,7 +126,7 @@ class JobFollower(Follower):
         if requests:
             self.say(f"step {checkpoint.step}: {len(requests)} completions of held-out problems")
         begun, samples = time.monotonic(), drawn(policy, self._spec.generation, requests)
-        while page := list(islice(samples, PAGE)):
+        while page := [replace(each, text=storable(each.text)) for each in islice(samples, PAGE)]:
             verdicts = self._rewards.verifications([each.text for each in page], [each.problem for each in page])
             self._patiently(partial(self._store, evaluation, page, verdicts))
             if self._stop.asked:
@@ -174,7 +178,7 @@ class JobFollower(Follower):
         return CompletionColumns(
             [each.problem for each in samples],
             [each.sample_index for each in samples],
-            [each.text.replace("\0", "\ufffd") for each in samples],
+            [each.text for each in samples],
             [each.finish_reason for each in samples],
             [each.prompt_tokens for each in samples],
             [each.completion_tokens for each in samples],
@@ -208,11 +212,23 @@ class JobFollower(Follower):
         while True:
             try:
                 return write()
-            except DBAPIError as error:
+            except (DBAPIError, psycopg.Error) as error:
+                if not _passes(error):
+                    raise
                 if not told:
-                    self.say(f"the database does not answer ({type(error.orig).__name__}): waiting")
+                    self.say(f"the database does not answer ({type(_of_psycopg(error)).__name__}): waiting")
                 told = True
                 time.sleep(PAUSE)
+
+
+def _passes(error: DBAPIError | psycopg.Error) -> bool:
+    """Whether the database may answer later; what it says of the statement itself, it would say again."""
+    return isinstance(_of_psycopg(error), psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def _of_psycopg(error: DBAPIError | psycopg.Error) -> BaseException | None:
+    """The error of psycopg, which COPY raises as it is."""
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _group_rows(record: StepRecord, segment: int) -> list[LogRow]:

@@ -32,6 +32,7 @@ from workers.training.rewards import Rewards
 from workers.training.teaching import Stopped
 from workers.training.vllm_colocated import OtherWeights
 
+NOT_FINITE: Final = "probability tensor contains"  # how torch begins to say so
 MORE_TO_DO: Final = 75  # EX_TEMPFAIL
 REFUSALS: Final = (
     ModelRefused,
@@ -93,6 +94,13 @@ def _told() -> Iterator[None]:
             "The accelerator has too little memory for a step: make micro_batch smaller, which computes the same, or "
             "train an adapter with lora."
         ) from error
+    except RuntimeError as error:
+        if NOT_FINITE not in str(error):
+            raise
+        raise JobFailed(
+            "The policy has come to weights that are not finite, and can draw no token: lower the learning rate, or "
+            "go on from an earlier checkpoint, which `pkpo export` copies."
+        ) from error
 
 
 def _train(work: Work, spec: TrainingSpec, problems: Problems, stop: Stop) -> None:
@@ -130,6 +138,12 @@ def _trainings(
 def _record_held_out(session: Session, project_id: int, name: str, problems: Problems) -> None:
     put_problem_set(session, project_id, name, {})
     record_problems(session, project_id, name, [each.sent() for each in problems.held_out])  # type: ignore[misc]
+    before = {each.name for each in _set(session, project_id, name)} - {each.name for each in problems.held_out}
+    if before:
+        raise UnsuitableProblems(
+            f"{name} was held out when the problem set had other problems, and {len(before)} of it would be trained on "
+            "now: train on a new version of the problem set, or name what is held out"
+        )
 
 
 def _set(session: Session, project_id: int, name: str) -> list[Problem]:

@@ -56,6 +56,11 @@ class Progress:
         return True
 
 
+def storable(text: str) -> str:
+    """A text as Postgres can have it: without NUL, and in whole characters."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 class Closable(Protocol):
     """What can be let go of."""
 

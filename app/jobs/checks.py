@@ -21,7 +21,7 @@ from app.jobs.options.models import ModelRefused, hub_name, is_local, local_fold
 from app.jobs.options.verifiers import faults_of_verifier, other_version
 from app.jobs.specs import ImportSpec, SamplingSpec, TrainingSpec, VerificationSpec
 from app.jobs.specs.verification import capability_of
-from app.jobs.training_checks import check_problems
+from app.jobs.training_checks import check_problems, check_runs
 from app.jobs.uploads import find_upload
 from app.models import Problem
 from pkpo.readers import READERS
@@ -64,6 +64,7 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 check_model(settings, spec.model)
             check_server(settings, spec.generation.base_url, "/spec/generation/base_url")
             check_problems(session, project_id, spec)
+            check_runs(session, project_id, spec)
 
 
 def _check_engine(settings: Settings, spec: SamplingSpec) -> None:

@@ -9,9 +9,25 @@ from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
 from app.jobs.specs.training import TrainingSpec
-from app.models import Problem
+from app.models import Job, Problem
 
 WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
+
+
+def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
+    """Raise InvalidRequest where a job that has not ended trains one of the runs: both would write its checkpoints."""
+    wanted = {spec.run_of(seed) for seed in spec.seeds}
+    going_on = select(Job.uuid, Job.spec).where(
+        Job.project_id == project_id, Job.kind == "training", Job.state.in_(("queued", "running"))
+    )
+    for uuid, theirs in session.execute(going_on):
+        other = spec.model_copy(update={"run": theirs["run"], "seeds": theirs["seeds"]})
+        if both := wanted & {other.run_of(seed) for seed in other.seeds}:
+            raise InvalidRequest(
+                f"Job {uuid} trains {min(both)} already: wait for its end, cancel it, or give this training another "
+                "name.",
+                [("/spec/run", "a job trains it")],
+            )
 
 
 def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:

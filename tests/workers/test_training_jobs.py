@@ -109,3 +109,28 @@ def test_checkpoints_are_evaluated_on_problems_that_are_never_trained_on(
     assert held_out & {each["problem"] for each in groups(training, "sums-k2")} == set()
     path = Path(evaluation["model"])
     assert {each.name for each in path.parent.iterdir()} >= {"step-000000004", "step-000000006"}
+
+
+def test_each_seed_is_a_run_and_nul_in_a_completion_is_stored_as_what_stands_for_it(training: httpx.Client) -> None:
+    model = {"init": "tiny", "hidden": 16, "layers": 1, "heads": 2}
+    problems = [{"problem": f"p{i}", "prompt": f"{i}\t=", "answer": "\x01\x02\x03"} for i in range(8)]
+    training.put("/v1/problem-sets/odd@1", json={}).raise_for_status()
+    training.post("/v1/problem-sets/odd@1/problems", json={"problems": problems}).raise_for_status()
+    told = spec("odd", "odd@1", model=model, seeds=[3, 4], steps=2, evaluate_every=2)
+    job = ended(training, submit(training, "training", told), 120)
+    assert (job["state"], job["progress"]["done"]) == ("succeeded", 4), (job, log_of(training, f"/v1/jobs/{job['id']}"))
+    drawn = []
+    for run in ("odd-seed-3", "odd-seed-4"):
+        assert sorted({each["step"] for each in groups(training, run)}) == [1, 2]
+        found = training.get(f"/v1/runs/{run}/curves?k=1").json()["checkpoints"]
+        assert [each["step"] for each in found] == [0, 2]
+        drawn.append([each["rewards"] for each in groups(training, run)])
+    assert groups(training, "odd-seed-3") != groups(training, "odd-seed-4")
+
+
+def test_what_was_held_out_before_is_not_trained_on(training: httpx.Client) -> None:
+    problem_set = sums(training, "growing", 0, 5)
+    held_out = sums(training, "growing.held-out-0.25", 0, 4)
+    job = ended(training, submit(training, "training", spec("after", problem_set, steps=0)), 120)
+    assert job["state"] == "failed"
+    assert f"{held_out} was held out when the problem set had other problems, and 1" in job["error"]["detail"]

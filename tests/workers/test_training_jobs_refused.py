@@ -79,3 +79,15 @@ def test_one_that_is_taken_waits_for_a_worker_that_can_train_and_verify(client: 
         "train:reasoning-gym",
         0,
     )
+
+
+def test_a_run_that_a_job_is_to_train_is_not_given_to_another(client: httpx.Client, problem_set: str) -> None:
+    told = spec("twice", problem_set, seeds=[0, 1])
+    job = client.post("/v1/jobs", json={"kind": "training", "spec": told}).raise_for_status().json()
+    said, pointers = refused(client, spec("twice-seed-1", problem_set))
+    assert f"Job {job['id']} trains twice-seed-1 already" in said
+    assert pointers == ["/spec/run"]
+    client.post("/v1/jobs", json={"kind": "training", "spec": spec("twice", problem_set)}).raise_for_status()
+    client.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
+    again = client.post("/v1/jobs", json={"kind": "training", "spec": spec("twice-seed-1", problem_set)})
+    assert again.status_code == 202, again.text

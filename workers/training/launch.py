@@ -31,11 +31,6 @@ def processes(spec: TrainingSpec) -> int:
         return max((count for count in range(1, gpus + 1) if shares % count == 0), default=1)
     if gpus and spec.processes > gpus:
         raise UnsuitableProcesses(f"There is a GPU for each of {gpus} processes; the spec wants {spec.processes}")
-    if spec.processes > 1 and not gpus and spec.generation.engine == "vllm-colocated":
-        raise UnsuitableProcesses(
-            "vllm-colocated needs a GPU for each process; without one train in one process, or draw with transformers "
-            "or vllm-server"
-        )
     return spec.processes
 
 
@@ -45,9 +40,10 @@ def beside(command: Sequence[str], count: int, say: Callable[[str], None]) -> It
 
     Where one of them fails and this one does not, its whole process group is killed.
     """
-    if count == 1:
+    if count == 1 and torch.cuda.device_count() < 2:
         yield
         return
+    # One process beside several GPUs is told its own too: else TRL would spread its batch over them.
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     os.environ.update(shared | _rank(0))

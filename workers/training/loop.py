@@ -1,6 +1,7 @@
 """A training from its first step, or from its last checkpoint, to its end."""
 
 import hashlib
+import math
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
 from workers.sampling import Request
+from workers.sampling.models import resolved_model
 from workers.training import memory, ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
 from workers.training.configuration import quiet, trl_config
@@ -35,8 +37,9 @@ from workers.training.vllm_colocated import serve_from
 from workers.training.vllm_server import draw_from, folder_for_weights
 
 ADAPTER: Final = "adapter.safetensors"
+REFERENCE: Final = "reference"
 CHECKED: Final = 8  # completions by vLLM before the first step, whose log-probabilities must be the model's
-ENDLESS: Final = 1_000_000  # steps of a training that ends when it is saturated
+ENDLESS: Final = 100_000  # steps at most, where a training ends when it is saturated
 BYTES_OF_A_WEIGHT: Final = 12  # in a checkpoint: itself, and two moments of AdamW
 LIBRARIES: Final = ("torch", "transformers", "trl", "accelerate", "numpy")
 
@@ -101,7 +104,8 @@ class Training:
     @property
     def config(self) -> str:
         """The hash of all that decides what is computed: the spec with this seed alone, and the problems."""
-        decides_nothing: dict[str, Any] = {"seeds": True, "run": True, "keep": True, "generation": {"base_url"}}
+        decides_nothing: dict[str, Any] = {"seeds": True, "run": True, "keep": True, "processes": True}
+        decides_nothing["generation"] = {"base_url"}
         told = self.spec.model_dump(mode="json", exclude=decides_nothing) | {"seed": self.seed}
         told["problems"] = [[each.name, each.prompt] for each in self.problems.training]
         return hashlib.sha256(canonical_json(told).encode()).hexdigest()
@@ -149,6 +153,7 @@ class _Run:
         return self.last
 
     def _only_evaluated(self) -> Checkpoint:
+        self._longest_prompt()
         last = self.last or self._save(0)
         if self.spec.generation.engine == "transformers" or not self.training.problems.held_out:
             self._evaluate(last)
@@ -285,15 +290,26 @@ class _Run:
     def _initial(self) -> Policy:
         return initial(self.spec, self.training.problems, self.training.roots)
 
+    def _reference(self) -> Path:
+        """The folder of the model that the KL is taken to: the one that the training began from."""
+        if isinstance(self.spec.model, str):
+            return resolved_model(self.spec.model, self.training.roots).folder
+        folder = self.training.folder / REFERENCE
+        if self.last is None:
+            self.policy.model.save_pretrained(folder)
+        return folder
+
     def _longest_prompt(self) -> int:
-        """Tokens; ModelRefused where the model has no room for it and a completion."""
+        """Tokens; ModelRefused where the model cannot read it, or has no room for it and a completion."""
         spec, problems = self.spec, self.training.problems
+        if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
+            raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
         lengths = {
             each.name: len(prompt_ids(self.policy.tokenizer, each.prompt, spec.generation.prompt))
             for each in (*problems.training, *problems.held_out)
         }
         name = max(lengths, key=lambda each: lengths[each])
-        room = self.policy.model.config.get_text_config().max_position_embeddings
+        room = getattr(self.policy.model.config.get_text_config(), "max_position_embeddings", math.inf)
         if lengths[name] + spec.generation.max_tokens > room:
             raise ModelRefused(
                 f"The prompt of problem {name!r} has {lengths[name]} tokens: with generation.max_tokens = "
@@ -303,9 +319,9 @@ class _Run:
 
     def _trainer(self, folder: str, served: Path) -> JobTrainer:
         spec, problems = self.spec, self.training.problems.training
-        if spec.generation.prompt == "chat" and self.policy.tokenizer.chat_template is None:
-            raise ModelRefused('The model has no chat template; train it with generation.prompt "raw"')
         longest = self._longest_prompt()
+        if spec.kl > 0 and spec.lora is None:  # TRL loads its reference from there
+            self.policy.model.config._name_or_path = str(ranks.of_first(self._reference))
         config = trl_config(self.spec, self.training.seed, self.training.steps, folder, longest)
         if spec.generation.engine == "vllm-colocated":
             serve_from(self.policy, Path(folder) / "served")

@@ -163,7 +163,8 @@ class JobTrainer(PKPOTrainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             saved = json.loads((Path(checkpoint) / STATE).read_text())["rng"]
-            states.set_rng_state(saved[self.accelerator.process_index])
+            if len(saved) == self.accelerator.num_processes:  # others draw other completions
+                states.set_rng_state(saved[self.accelerator.process_index])
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """Nothing: bfloat16 needs none."""

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url, select
 from sqlalchemy.orm import Session, sessionmaker
@@ -56,13 +57,7 @@ def test_steps_wait_and_are_stored_before_the_next_checkpoint(
 ) -> None:
     engine = make_engine(database_url)
     sessions = sessionmaker(engine, expire_on_commit=False)
-    with sessions.begin() as session:
-        project = session.scalars(select(Project.id)).first()
-        told = {"kind": "training", "spec": {}, "queue": "gpu", "capability": "train", "state": "running", "attempt": 1}
-        job = Job(project_id=project, priority=0, forgiven=0, **told)
-        session.add(job)
-        session.flush()
-        work = Work(sessions, Settings(data_dir=tmp_path), Attempt(job.id, 1), job.project_id, "training", {})
+    work = at_work(sessions, tmp_path)
     with verifier("exact-match") as judge:
         follower = JobFollower(work, small.spec(), "sums", None, Rewards(judge, {}), stop, begun=0)
         follower.recorded(record(1))
@@ -87,6 +82,44 @@ def test_steps_wait_and_are_stored_before_the_next_checkpoint(
             raise AssertionError("a checkpoint of an attempt that is lost")
         assert stored(sessions) == [1, 2, 3]
     engine.dispose()
+
+
+def test_a_copy_that_is_cut_off_is_tried_again_and_one_that_is_wrong_is_not(
+    postgres_url: URL, database_url: str, tmp_path: Path, stop: Stop
+) -> None:
+    engine = make_engine(database_url)
+    work = at_work(sessionmaker(engine, expire_on_commit=False), tmp_path)
+    tried: list[int] = []
+
+    def copied(content: bytes, *, cut_off: bool) -> int:
+        tried.append(1)
+        with work.fenced() as session:
+            cursor = session.connection().connection.cursor()
+            cursor.execute("CREATE TEMPORARY TABLE IF NOT EXISTS copied (content text)")
+            if cut_off and len(tried) == 1:
+                away(postgres_url, database_url, True)
+                away(postgres_url, database_url, False)
+            with cursor.copy("COPY copied FROM STDIN") as copy:
+                copy.write(content)
+        return len(tried)
+
+    with verifier("exact-match") as judge:
+        follower = JobFollower(work, small.spec(), "sums", None, Rewards(judge, {}), stop, begun=0)
+        assert follower._patiently(lambda: copied(b"right\n", cut_off=True)) == 2
+        with pytest.raises(psycopg.DataError):
+            follower._patiently(lambda: copied(b"\0\n", cut_off=False))
+    engine.dispose()
+
+
+def at_work(sessions: sessionmaker[Session], folder: Path) -> Work:
+    """What a job's process has at its first attempt."""
+    with sessions.begin() as session:
+        project = session.scalars(select(Project.id)).first()
+        told = {"kind": "training", "spec": {}, "queue": "gpu", "capability": "train", "state": "running", "attempt": 1}
+        job = Job(project_id=project, priority=0, forgiven=0, **told)
+        session.add(job)
+        session.flush()
+        return Work(sessions, Settings(data_dir=folder), Attempt(job.id, 1), job.project_id, "training", {})
 
 
 def stored(sessions: sessionmaker[Session]) -> list[int]:
