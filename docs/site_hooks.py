@@ -17,7 +17,7 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 SECTION = re.compile(r"^## (.+)\n((?:(?!## ).*\n)+)", re.MULTILINE)  # of docs/README.md
 PAGE = re.compile(r"\[([^\]]+)\]\(([\w/-]+\.md)\)")
 PICTURE = re.compile(r'<img alt="([^"]*)" src="images/([\w-]+)\.png" />')
-OUTSIDE = re.compile(r"\]\(\.\./([\w/-]+\.py)\)")  # a link from a page of docs/ to a program beside it
+OUTSIDE = re.compile(r"\]\(\.\./([\w./-]+\.(?:py|json))\)")  # from a page of docs/ to a program or a spec beside it
 
 
 def on_config(config: Any) -> Any:

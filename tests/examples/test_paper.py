@@ -166,6 +166,33 @@ def test_specs_of_large_models_are_training_jobs_that_were_not_run(path: Path) -
     assert spec.run == f"paper-{path.stem}-k8"
 
 
+def shaped(path: Path) -> Any:
+    """The model of a spec without its weights, by the sizes in its configuration on the hub."""
+    from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig
+
+    if "llama" in path.stem:
+        sizes = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "vocab_size": 128256}
+        config: Any = LlamaConfig(num_attention_heads=32, num_key_value_heads=8, **sizes)
+    elif "9b" in path.stem:
+        sizes = {"hidden_size": 3584, "intermediate_size": 14336, "num_hidden_layers": 42, "vocab_size": 256000}
+        config = Gemma2Config(num_attention_heads=16, num_key_value_heads=8, head_dim=256, **sizes)
+    else:
+        sizes = {"hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "vocab_size": 256000}
+        config = Gemma2Config(num_attention_heads=8, num_key_value_heads=4, head_dim=256, **sizes)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_what_the_specs_need_of_a_gpu_at_least_leaves_room_on_one_of_80_gb(path: Path) -> None:
+    pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
+    from workers.training.memory import need
+
+    spec = TrainingSpec.model_validate(json.loads(path.read_text())["spec"])
+    wanted = need(spec, shaped(path))
+    assert 30e9 < wanted.least + wanted.logits < (1 - spec.generation.gpu_memory_utilization) * 80e9
+
+
 VARIANTS: list[dict[str, Any]] = [
     *({"k": k} for k in (1, 2, 4, 16)),
     {"k": {"schedule": "step", "from": 8, "to": 1, "at": 1500}},

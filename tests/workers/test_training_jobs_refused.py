@@ -62,6 +62,20 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
         ({"model": "/etc"}, "not in a folder that models may be in", "/spec/model"),
         ({"model": "no/../name"}, "neither a hub name", "/spec/model"),
         ({"model": {"init": "huge"}}, "tiny", "/spec/model/init"),
+        ({"pad_token": "+"}, "a pad token of its own", "/spec/pad_token"),
+        ({"lora": {}}, "a tiny one is trained whole", "/spec/lora"),
+        ({"generation": {"prompt": "chat"}}, "no chat template", "/spec/generation/prompt"),
+        ({"generation": {"max_tokens": 1024}}, "holds 1024 tokens", "/spec/generation/max_tokens"),
+        (
+            {"generation": {"engine": "vllm-server", "base_url": "http://gpu:abc/v1"}},
+            "must have the host",
+            "/spec/generation/base_url",
+        ),
+        (
+            {"generation": {"engine": "vllm-server", "base_url": "http://a..b/v1"}},
+            "must have the host",
+            "/spec/generation/base_url",
+        ),
     ]
     for more, sentence, pointer in cases:
         said, pointers = refused(client, spec("refused", problem_set) | more)

@@ -7,6 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from torch.nn import Parameter
 from transformers import PrinterCallback, TrainerCallback
 
 from app.ingest.canonical import canonical_json
@@ -258,11 +260,11 @@ class _Run:
     def _save_model(self, folder: Path) -> None:
         model = self.policy.model
         if self.spec.lora is not None:
-            from copy import deepcopy
-
             trained = {name: each.detach().cpu() for name, each in model.named_parameters() if each.requires_grad}
             save_file(trained, folder / "training" / ADAPTER)
-            model = deepcopy(model).merge_and_unload()
+            # Merged in the machine's memory: on a GPU there may be no room for a second model.
+            copies = {id(each): Parameter(each.detach().to("cpu", copy=True)) for each in model.parameters()}
+            model = deepcopy(model, copies).cpu().merge_and_unload()
         model.save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
 

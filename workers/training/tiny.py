@@ -17,12 +17,11 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import AddedToken, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from app.jobs.specs.training import TinyModel
+from app.jobs.specs.training import CONTEXT_OF_TINY, TinyModel
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unknown>"
 COMMON: Final = 0.01  # the share of prompts that a phrase must stand in
 SHORTEST: Final = 4  # characters of a phrase
-CONTEXT: Final = 1024  # tokens
 PHRASE: Final = re.compile(rf"\D{{{SHORTEST},}}")
 
 
@@ -64,7 +63,7 @@ def tiny_model(shape: TinyModel, tokenizer: Any) -> Any:
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=CONTEXT_OF_TINY,
         tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

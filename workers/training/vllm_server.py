@@ -63,7 +63,7 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         )
         self._exchanges, self._updating_weights = 0, False
         self.check_server(WAITED_FOR)
-        self.model = self._get(f"{base_url}/v1/models")["data"][0]["id"]
+        self.model = self._part(self._get(f"{base_url}/v1/models"), "data", 0, "id")
 
     def check_server(self, total_timeout: float = 0.0, retry_interval: float = 1.0) -> None:
         """ServerFailed where the server does not answer in so many seconds."""
@@ -82,18 +82,18 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         answer = self._answer("GET", f"{self.base_url}/server_info", params={"config_format": "json"})
         if answer.status_code == 404:
             raise ServerFailed(f"The vLLM server {self.base_url} cannot exchange weights: {STARTED_SO}")
-        return self._said(answer)["vllm_config"]
+        return self._part(self._said(answer), "vllm_config")
 
     def init_communicator(self, device: torch.device | str | int = 0) -> None:
         """Nothing to open; ServerFailed where the server was started otherwise than a training needs it."""
-        model = self.get_server_info()["model_config"]
-        if (mode := model["logprobs_mode"]) != "processed_logprobs":
+        model = self._part(self.get_server_info(), "model_config")
+        if (mode := self._part(model, "logprobs_mode")) != "processed_logprobs":
             raise ServerFailed(
                 f"The vLLM server {self.base_url} tells {mode}, log-probabilities before the temperature: {STARTED_SO}"
             )
-        if model["max_model_len"] < self._length:
+        if (most := self._part(model, "max_model_len")) < self._length:
             raise ServerFailed(
-                f"The vLLM server {self.base_url} takes {model['max_model_len']} tokens; the longest prompt and "
+                f"The vLLM server {self.base_url} takes {most} tokens; the longest prompt and "
                 f"generation.max_tokens are {self._length}"
             )
 
@@ -142,8 +142,9 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         asked = {"model": self.model, "prompt": prompt, "seed": seed, "logprobs": 0, "return_token_ids": True}
         plain = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}  # whatever the model's files say
         drawn = {"temperature": told.temperature, "max_tokens": told.max_tokens}
-        [choice] = self._post(f"{self.base_url}/v1/completions", json=asked | plain | drawn)["choices"]
-        return choice["token_ids"], choice["logprobs"]["token_logprobs"]
+        answer = self._post(f"{self.base_url}/v1/completions", json=asked | plain | drawn)
+        choice = self._part(answer, "choices", 0)
+        return self._part(choice, "token_ids"), self._part(choice, "logprobs", "token_logprobs")
 
     def _get(self, url: str, **more: Any) -> Any:
         return self._asked("GET", url, **more)
@@ -164,7 +165,22 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         if answer.status_code != 200:
             said = " ".join(answer.text[:500].split())
             raise ServerFailed(f"The vLLM server {self.base_url} answered {answer.status_code}: {said}".rstrip(": "))
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            raise ServerFailed(f"The server {self.base_url} answers otherwise than vLLM's: not in JSON") from error
+
+    def _part(self, answer: Any, *path: str | int) -> Any:
+        """What lies in an answer under these members, one in the other."""
+        try:
+            for step in path:
+                answer = answer[step]
+        except (KeyError, IndexError, TypeError) as error:
+            lacking = "/".join(map(str, path))
+            raise ServerFailed(
+                f"The server {self.base_url} answers otherwise than vLLM's: without {lacking}"
+            ) from error
+        return answer
 
     def close_communicator(self) -> None:
         """Close the connections."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from app.ingest.canonical import Text
 
@@ -79,10 +80,25 @@ OURS: Final = {
 }
 
 
+def server_address(url: str) -> str:
+    """The URL as it is; ValueError where no server can have its host or port."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+    except (ValueError, UnicodeError):
+        host, port = "", None
+    if not host or port == 0:
+        raise ValueError("base_url must have the host, and where it is not the usual one the port, of a server")
+    return url
+
+
 class OpenAIOptions(Options):
     """Which server, and how it is asked."""
 
-    base_url: str = Field(pattern=r"^https?://[^\s?#@]+$", description="Up to and with /v1")
+    base_url: Annotated[
+        str, Field(pattern=r"^https?://[^\s?#@]+$", description="Up to and with /v1"), AfterValidator(server_address)
+    ]
     concurrency: int = Field(default=32, ge=1, le=1024, description="Requests at once")
     attempts: int = Field(default=6, ge=1, le=20, description="How often one request is sent before it fails")
     timeout: float = Field(default=600, gt=0, le=86400, description="Seconds for one answer")

@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
 from app.ingest.canonical import JsonObject, Text
 from app.ingest.schemas import Name
 from app.ingest.verdicts import FIRST_VERSION, VersionedName
+from app.jobs.options.engines import server_address
 from app.jobs.specs.fields import SPEC, OfMember, Version
 from app.jobs.specs.verification import VERIFIERS, capability_of
 from pkpo.baselines import BASELINES
@@ -20,6 +21,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=2**20)]
 Steps = Annotated[int, Field(ge=0, le=10_000_000)]
 USUAL_K_EVAL: Final = (1, 2, 4, 8, 12, 16)
+CONTEXT_OF_TINY: Final = 1024  # tokens
 MOST_OF_A_STEP: Final = 2**20  # completions
 
 
@@ -104,6 +106,7 @@ class Generation(BaseModel):
     base_url: Annotated[
         str | None,
         Field(max_length=500, pattern=r"^https?://[^\s?#@]+/v1$", description="Of vllm-server: up to and with /v1"),
+        AfterValidator(lambda url: url if url is None else server_address(url)),
     ] = None
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 256
@@ -207,8 +210,8 @@ class TrainingSpec(BaseModel):
         _check_credits(self)
         _check_batch(self)
         _check_length(self)
-        if self.lora is not None and isinstance(self.model, TinyModel):
-            raise OfMember("lora", "lora adapts a model that exists; a tiny one is trained whole")
+        if isinstance(self.model, TinyModel):
+            _check_tiny(self)
         return self
 
     @property
@@ -304,6 +307,21 @@ def _check_batch(spec: TrainingSpec) -> None:
             "processes",
             f"processes must divide the {spec.of_a_step // micro_batch} parts of micro_batch = {micro_batch} "
             f"completions that a step has; got {processes}",
+        )
+
+
+def _check_tiny(spec: TrainingSpec) -> None:
+    """ValueError for what a model that is made on the spot cannot have."""
+    if spec.lora is not None:
+        raise OfMember("lora", "lora adapts a model that exists; a tiny one is trained whole")
+    if spec.pad_token is not None:
+        raise OfMember("pad_token", "a tiny model has a pad token of its own")
+    if spec.generation.prompt == "chat":
+        raise OfMember("generation/prompt", "a tiny model has no chat template: its prompts are raw")
+    if spec.generation.max_tokens >= CONTEXT_OF_TINY:
+        raise OfMember(
+            "generation/max_tokens",
+            f"a tiny model holds {CONTEXT_OF_TINY} tokens, the prompt's among them; got {spec.generation.max_tokens}",
         )
 
 

@@ -97,6 +97,8 @@ def test_weights_pass_through_a_folder_that_is_gone_afterwards(tmp_path: Path) -
     ("path", "answer", "sentence"),
     [
         ("/v1/models", (401, {"error": "Unauthorized"}), "answered 401: .*Unauthorized"),
+        ("/v1/models", (200, {"models": []}), "answers otherwise than vLLM's: without data/0/id"),
+        ("/server_info?config_format=json", (200, {}), "answers otherwise than vLLM's: without vllm_config"),
         (
             "/server_info?config_format=json",
             (404, None),
@@ -115,7 +117,7 @@ def test_weights_pass_through_a_folder_that_is_gone_afterwards(tmp_path: Path) -
         ("/collective_rpc", (500, {"error": "No such file"}), "No such file.* must see the folder .*weights"),
         ("/reset_prefix_cache", (200, {"success": False}), "a training needs one of its own"),
     ],
-    ids=["key", "not-for-development", "raw", "short", "elsewhere", "shared"],
+    ids=["key", "another", "older", "not-for-development", "raw", "short", "elsewhere", "shared"],
 )
 def test_a_server_that_does_not_suit_is_told_in_a_sentence(
     tmp_path: Path, path: str, answer: tuple[int, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
