@@ -21,6 +21,7 @@ from app.jobs.schemas import JobResponse
 from app.jobs.service import submit
 from app.jobs.specs import offer
 from app.jobs.stored import described_all
+from app.jobs.training_checks import in_training
 from app.models import Job, ProblemSet, Run
 from app.problem_sets.service import put_problem_set, record_problems
 
@@ -130,6 +131,8 @@ def move_on(session: Session, settings: Settings) -> Left:
     }
     for each in waiting:
         there = (each.run.project_id, each.demo.size) not in lacking
+        if in_training(session, each.run.project_id, {each.run.name}):
+            continue  # by a job of a run of this name that was deleted: it comes to its end first
         if there and (each.part == "taught" or _is_taught(session, wanted, each)):
             _submit(session, settings, each)
     return Left(bool(waiting), frozenset(lacking))

@@ -1,6 +1,8 @@
 """What can be known at submission to be wrong with a training job."""
 
+from collections.abc import Set
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, aliased
@@ -8,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
-from app.jobs.specs.training import TrainingSpec
+from app.jobs.specs.training import TrainingSpec, name_of_run
 from app.models import Job, Problem
 
 WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
@@ -16,18 +18,24 @@ WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
 
 def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
     """Raise InvalidRequest where a job that has not ended trains one of the runs: both would write its checkpoints."""
-    wanted = {spec.run_of(seed) for seed in spec.seeds}
+    if found := in_training(session, project_id, {spec.run_of(seed) for seed in spec.seeds}):
+        uuid, run = found
+        raise InvalidRequest(
+            f"Job {uuid} trains {run} already: wait for its end, cancel it, or give this training another name.",
+            [("/spec/run", "a job trains it")],
+        )
+
+
+def in_training(session: Session, project_id: int, runs: Set[str]) -> tuple[UUID, str] | None:
+    """A job that has not ended and trains one of the runs, and that run; None where there is none."""
     going_on = select(Job.uuid, Job.spec).where(
         Job.project_id == project_id, Job.kind == "training", Job.state.in_(("queued", "running"))
     )
     for uuid, theirs in session.execute(going_on):
-        other = spec.model_copy(update={"run": theirs["run"], "seeds": theirs["seeds"]})
-        if both := wanted & {other.run_of(seed) for seed in other.seeds}:
-            raise InvalidRequest(
-                f"Job {uuid} trains {min(both)} already: wait for its end, cancel it, or give this training another "
-                "name.",
-                [("/spec/run", "a job trains it")],
-            )
+        run, seeds = theirs["run"], theirs["seeds"]
+        if both := runs & {name_of_run(run, seeds, seed) for seed in seeds}:
+            return uuid, min(both)
+    return None
 
 
 def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:

@@ -115,6 +115,7 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
         "PATCH /v1/runs/{run}": valid("PATCH", of_run, {"notes": MARK, "tags": [MARK], "archived": False}),
         "DELETE /v1/runs/{run}": valid("DELETE", of_run),
         "GET /v1/runs/{run}/curves": valid("GET", f"{of_run}/curves", query=(("k", "1"), ("metric", "fail_at_k"))),
+        "GET /v1/runs/{run}/checkpoints": valid("GET", f"{of_run}/checkpoints"),
         "GET /v1/runs/{run}/checkpoints/{step}/card": valid("GET", f"{of_run}/checkpoints/0/card"),
         "GET /v1/runs/{run}/groups": valid("GET", f"{of_run}/groups", query=(("step", "120"), *page)),
         "GET /v1/runs/{run}/metrics": valid("GET", f"{of_run}/metrics", query=(("name", "train/loss"), *page)),

@@ -78,7 +78,7 @@ def test_every_member_of_the_spec_has_a_field() -> None:
         {"model": {"init": "tiny", "heads": 2}, "verifier_options": {"extract": ["tag"], "ignore_case": True}},
         {"held_out": "other@2", "optimizer": {"lr": 3e-4, "schedule": "cosine", "warmup": 10, "max_grad_norm": 0}},
         {"generation": {"engine": "vllm-colocated", "temperature": 0.7, "gpu_memory_utilization": 0.4}},
-        {"generation": {"max_tokens": 16, "prompt": "chat"}},
+        {"model": "owner/name", "generation": {"max_tokens": 16, "prompt": "chat"}},
     ],
     ids=lambda more: "-".join(more) or "plain",
 )

@@ -1,7 +1,7 @@
 """Training jobs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
@@ -245,7 +245,12 @@ class TrainingSpec(BaseModel):
 
     def run_of(self, seed: int) -> str:
         """The name of the run of a seed."""
-        return self.run if len(self.seeds) == 1 else f"{self.run}-seed-{seed}"
+        return name_of_run(self.run, self.seeds, seed)
+
+
+def name_of_run(run: str, seeds: Sequence[int], seed: int) -> str:
+    """Of several seeds each has a run of its own."""
+    return run if len(seeds) == 1 else f"{run}-seed-{seed}"
 
 
 def _check_credits(spec: TrainingSpec) -> None:
