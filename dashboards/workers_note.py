@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-KINDS: Final = {"sampling": "sampling", "training": "training", "verify": "verification", "import": "imports"}
+KINDS: Final = {"sampling": "sampling", "train": "training", "verify": "verification", "import": "imports"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class WorkersNote:
 
     @property
     def takes(self) -> str:
-        """The kinds of jobs that the live workers take: sampling (vllm, openai), verification (math), imports."""
+        """The kinds of jobs that the live workers take: sampling (vllm, openai), training (math), imports."""
         said = [_kind(kind, name, self.capabilities) for kind, name in KINDS.items()]
         return ", ".join(each for each in said if each)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 STATE: Final = "training"  # the folder of what only the training needs
 MANIFEST: Final = "checkpoint.json"
+WEIGHTS_ONLY: Final = "weights_only"  # in the manifest: no training goes on from here
 
 
 class NotWhole(Exception):

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from app.exports.checkpoint import MANIFEST, STATE, NotWhole, Written, folder_of, steps, written
+from app.exports.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY, NotWhole, Written, folder_of, steps, written
 
-WEIGHTS_ONLY: Final = "weights_only"  # in the list of files, as `workers.training.checkpoints` writes it
 Part = Literal["all", "weights"]
 
 

@@ -6,7 +6,7 @@ from dashboards.pages import HomePage, render_home
 from dashboards.workers_note import NOBODY, Installing, WorkersNote
 from tests.dashboards.examples import SERVER, Page
 
-TAKEN = ("import", "verify", "verify:math", "sampling:vllm", "sampling:openai")
+TAKEN = ("import", "train", "train:math", "verify", "verify:math", "sampling:vllm", "sampling:openai")
 LOOKS_AGAIN = "every 2s"
 
 
@@ -30,7 +30,7 @@ def looks_again(page: Page) -> bool:
         (WorkersNote(kept=True), "The worker is starting.", True),
         (
             WorkersNote(1, TAKEN, kept=True),
-            "A worker takes sampling (vllm, openai), verification (math), imports.",
+            "A worker takes sampling (vllm, openai), training (math), verification (math), imports.",
             False,
         ),
         (WorkersNote(2, ("import",)), "2 workers take imports.", False),

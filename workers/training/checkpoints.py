@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-STATE: Final = "training"  # the folder of what is not the model's
-MANIFEST: Final = "checkpoint.json"
+from app.exports.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY
+
 KEPT: Final = 2  # of the latest, whole
-WEIGHTS_ONLY: Final = "weights_only"  # in the manifest: no training goes on from here
 SPARE: Final = 1.2  # times the last checkpoint, that must be free before another is written
 LEAST: Final = 2**20  # bytes
 

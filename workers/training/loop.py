@@ -7,7 +7,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any, Final
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch.nn import Parameter
 from transformers import PrinterCallback, TrainerCallback
 
 from app.ingest.canonical import canonical_json
@@ -28,7 +26,7 @@ from workers.training import memory, ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
 from workers.training.configuration import quiet, trl_config
 from workers.training.drawing import drawn, prompt_ids
-from workers.training.models import Policy, initial, skeleton, with_adapter
+from workers.training.models import Policy, initial, merged, skeleton, with_adapter
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
 from workers.training.records import StepRecord, Tally
@@ -127,7 +125,7 @@ def train(training: Training, follower: Follower) -> Checkpoint:
       TooLittleMemory: what a step needs is more than there is.
       Stopped: the follower stopped it while the model was taught.
     """
-    quiet(training.spec.processes or 1)
+    quiet(ranks.count())
     return _Run(training, follower).go()
 
 
@@ -262,10 +260,7 @@ class _Run:
         if self.spec.lora is not None:
             trained = {name: each.detach().cpu() for name, each in model.named_parameters() if each.requires_grad}
             save_file(trained, folder / "training" / ADAPTER)
-            # Merged in the machine's memory: on a GPU there may be no room for a second model.
-            copies = {id(each): Parameter(each.detach().to("cpu", copy=True)) for each in model.parameters()}
-            model = deepcopy(model, copies).cpu().merge_and_unload()
-        model.save_pretrained(folder)
+        merged(model).save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
 
     def _check_memory(self) -> None:

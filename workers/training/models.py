@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from app.jobs.options.models import ModelRefused
@@ -106,8 +107,14 @@ def skeleton(spec: TrainingSpec, problems: Problems, roots: Sequence[Path]) -> A
 
 
 def merged(model: Any) -> Any:
-    """The model with its adapter in its weights, where it has one: a copy then."""
-    return deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    """The model with its adapter in its weights, where it has one: then a copy in the machine's memory.
+
+    On a GPU there may be no room for a second model.
+    """
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    copies = {id(each): Parameter(each.detach().to("cpu", copy=True)) for each in model.parameters()}
+    return deepcopy(model, copies).cpu().merge_and_unload()
 
 
 def initial(spec: TrainingSpec, problems: Problems, roots: Sequence[Path]) -> Policy:

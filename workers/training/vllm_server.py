@@ -125,7 +125,7 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
     def reset_prefix_cache(self) -> None:
         """Drop what the server keeps of prompts under the old weights."""
         for _ in range(RESETS):  # it lets go of the last answers a moment after they are given
-            if self._post(f"{self.base_url}/reset_prefix_cache")["success"]:
+            if self._part(self._post(f"{self.base_url}/reset_prefix_cache"), "success"):
                 return
             time.sleep(0.1)
         raise ServerFailed(
