@@ -9,7 +9,7 @@ from sqlalchemy import URL
 
 from app.jobs.specs.training import TrainingSpec
 from app.pages.training_fields import spec_of
-from tests.app.browsing import IN_A_BROWSER, PHONE, browsing, too_wide
+from tests.app.browsing import IN_A_BROWSER, PHONE, browsing, faultless, too_wide
 from tests.app.conftest import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import sums
@@ -48,10 +48,8 @@ def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
-    with browsing(browser, site) as (page, offences):
+    with faultless(browser, site) as page:
         yield page
-        offences.errors = [error for error in offences.errors if "with a status of 4" not in error]
-        assert not offences, offences
 
 
 def fill(page: Page) -> None:
