@@ -7,10 +7,10 @@ from typing import Final
 import pkpo
 from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
-from app.exports.checkpoint import Written
 from app.exports.facts import Evaluated, Facts, Trained
 from app.jobs.options.models import is_local
 from app.jobs.specs.training import Lora, TinyModel, TrainingSpec
+from app.training.checkpoint import Written
 
 METRICS: Final = {"pass_at_k": "pass@k", "max_at_k": "max_g@k"}
 

@@ -55,9 +55,9 @@ def run_export(arguments: argparse.Namespace, settings: "Callable[[], Settings]"
     """Write the folder, and say how it is loaded."""
     from app.auth.service import default_project
     from app.errors import AppError
-    from app.exports.checkpoint import NotWhole
     from app.exports.model import export
     from app.exports.verl_folder import is_free
+    from app.training.checkpoint import NotWhole
 
     out: Path = arguments.out.absolute()
     try:

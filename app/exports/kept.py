@@ -5,7 +5,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import Literal
 
-from app.exports.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY, NotWhole, Written, folder_of, steps, written
+from app.training.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY, NotWhole, Written, folder_of, steps, written
 
 Part = Literal["all", "weights"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.estimates.runs import read_run
-from app.exports import checkpoint
 from app.exports.card import card
 from app.exports.facts import facts
+from app.training import checkpoint
 
 
 def card_of(session: Session, project_id: int, checkpoints: Path, run: str, step: int) -> str:

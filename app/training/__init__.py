@@ -1,1 +1,1 @@
-"""What a training loop logs: the groups of its steps with their credits, and its metrics."""
+"""What a training loop leaves: the groups of its steps with their credits, its metrics, its checkpoints on disk."""

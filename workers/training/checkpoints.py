@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.exports.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY
+from app.training.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY
 
 KEPT: Final = 2  # of the latest, whole
 SPARE: Final = 1.2  # times the last checkpoint, that must be free before another is written

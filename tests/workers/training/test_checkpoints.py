@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.exports.checkpoint import written
+from app.training.checkpoint import written
 from tests.documents import ROOT
 from workers.training.checkpoints import Checkpoints
 

@@ -19,7 +19,7 @@ pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was n
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.exports.checkpoint import steps, written
+from app.training.checkpoint import steps, written
 from pkpo.cli import main
 from tests.app.conftest import serving
 from tests.conftest import fresh_database

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
-from app.exports.checkpoint import written
+from app.training.checkpoint import written
 from tests.workers.training import small
 from workers.training.problems import Problems, split
 
