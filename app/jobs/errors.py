@@ -1,6 +1,7 @@
 """What can be wrong with a job, one class per cause."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from app.errors import AppError, InvalidRequest
 from app.jobs.options.faults import Fault
@@ -57,6 +58,15 @@ class JobOver(AppError):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"This job has {state}: submit another one." if state == "succeeded" else f"It is {state}.")
+
+
+class RunInTraining(AppError):
+    """A job that is to train again while another one trains a run of it."""
+
+    status, type = 409, "run-in-training"
+
+    def __init__(self, job: UUID, run: str) -> None:
+        super().__init__(f"Job {job} trains {run}, which this job would train too: wait for its end, or cancel it.")
 
 
 class FileUnstorable(AppError):

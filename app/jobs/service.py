@@ -25,6 +25,7 @@ from app.jobs.errors import JobOver
 from app.jobs.options.identity import is_default
 from app.jobs.queue import defer
 from app.jobs.specs import NewJob, Queue, SamplingSpec, VerificationSpec, offer
+from app.jobs.training_checks import check_retried
 from app.models import Job, JobEvent, Worker
 
 MOST_ATTEMPTS: Final = 5
@@ -142,10 +143,17 @@ def cancel(session: Session, project_id: int, job_id: UUID) -> Job:
 
 
 def retry(session: Session, project_id: int, job_id: UUID) -> Job:
-    """The job, queued again, with as many attempts as a new one; as it is where it has not ended yet."""
+    """The job, queued again, with as many attempts as a new one; as it is where it has not ended yet.
+
+    Raises:
+      JobOver: it succeeded.
+      RunInTraining: another job trains a run of it.
+    """
     job = find_job(session, project_id, job_id, for_update=True)
     match job.state:
         case "failed" | "dead" | "cancelled":
+            if job.kind == "training":
+                check_retried(session, job)
             job.forgiven, job.error = job.attempt, None
             job.done, job.total, job.rate = 0, None, None
             job.cancel_requested_at = job.started_at = job.finished_at = None

@@ -1,7 +1,7 @@
 """What can be known at submission to be wrong with a training job."""
 
 from collections.abc import Set
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -10,14 +10,17 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
+from app.jobs.errors import RunInTraining
 from app.jobs.specs.training import TrainingSpec, name_of_run
 from app.models import Job, Problem
 
+LOCK: Final = 0x706B7472  # whoever is to queue a training job of a project holds this advisory lock
 WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
 
 
 def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
     """Raise InvalidRequest where a job that has not ended trains one of the runs: both would write its checkpoints."""
+    _one_after_another(session, project_id)
     if found := in_training(session, project_id, {spec.run_of(seed) for seed in spec.seeds}):
         uuid, run = found
         raise InvalidRequest(
@@ -26,16 +29,32 @@ def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
         )
 
 
+def check_retried(session: Session, job: Job) -> None:
+    """Raise RunInTraining where another job, which has not ended, trains a run of this one, which has."""
+    _one_after_another(session, job.project_id)
+    if found := in_training(session, job.project_id, _runs(job.spec)):
+        raise RunInTraining(*found)
+
+
 def in_training(session: Session, project_id: int, runs: Set[str]) -> tuple[UUID, str] | None:
     """A job that has not ended and trains one of the runs, and that run; None where there is none."""
     going_on = select(Job.uuid, Job.spec).where(
         Job.project_id == project_id, Job.kind == "training", Job.state.in_(("queued", "running"))
     )
     for uuid, theirs in session.execute(going_on):
-        run, seeds = theirs["run"], theirs["seeds"]
-        if both := runs & {name_of_run(run, seeds, seed) for seed in seeds}:
+        if both := runs & _runs(theirs):
             return uuid, min(both)
     return None
+
+
+def _runs(spec: dict[str, Any]) -> set[str]:
+    """What a training job with this spec trains."""
+    return {name_of_run(spec["run"], spec["seeds"], seed) for seed in spec["seeds"]}
+
+
+def _one_after_another(session: Session, project_id: int) -> None:
+    """Wait for whoever else is to queue a training job: until it commits, nobody would see that job."""
+    session.execute(select(func.pg_advisory_xact_lock(LOCK, project_id % 2**31)))
 
 
 def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:

@@ -17,6 +17,7 @@ from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation
 from tests.app.processes import free_port
 from tests.conftest import fresh_database
+from tests.workers.training_jobs import spec, sums
 from tests.workers.working import job, results, submit, submit_import, worker
 
 pytestmark = IN_A_BROWSER
@@ -187,6 +188,27 @@ def test_a_job_is_cancelled_and_retried_by_buttons(page: Page, client: httpx.Cli
     expect(page.locator(".job-state")).to_have_text("cancelled")
     expect(page.locator(".history tbody tr")).to_have_count(4)
     assert job(client, path)["state"] == "cancelled"
+
+
+def test_a_retry_that_is_refused_says_why_beside_its_button(page: Page, client: httpx.Client) -> None:
+    told = spec("trained-twice", sums(client, "twice-sums"))
+    path = submit(client, "training", told)
+    client.post(f"{path}/cancel").raise_for_status()
+    other = submit(client, "training", told)
+    page.goto(path.removeprefix("/v1"))
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#said")).to_have_text(
+        f"Job {other.rpartition('/')[2]} trains trained-twice, which this job would train too: wait for its end, or "
+        "cancel it."
+    )
+    expect(page.get_by_role("button", name="Retry")).to_be_enabled()
+    expect(page.locator(".job-state")).to_have_text("cancelled")
+    assert too_wide(page) == 0
+    client.post(f"{other}/cancel").raise_for_status()
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".job-state")).to_have_text("queued")
+    expect(page.locator("#said")).to_have_text("")
+    client.post(f"{path}/cancel").raise_for_status()
 
 
 def test_the_list_is_filtered_and_goes_on_by_itself(page: Page, client: httpx.Client, site: str) -> None:

@@ -1,11 +1,15 @@
-"""Training jobs that could only fail are refused when they are submitted."""
+"""Training jobs that could only fail are refused when they are submitted, or queued again."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.workers.training_jobs import spec, sums
+from tests.workers.working import job, submit
 
 
 @pytest.fixture
@@ -105,3 +109,47 @@ def test_a_run_that_a_job_is_to_train_is_not_given_to_another(client: httpx.Clie
     client.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
     again = client.post("/v1/jobs", json={"kind": "training", "spec": spec("twice-seed-1", problem_set)})
     assert again.status_code == 202, again.text
+
+
+def test_a_job_is_not_queued_again_while_another_trains_a_run_of_it(client: httpx.Client, problem_set: str) -> None:
+    first = submit(client, "training", spec("again", problem_set, seeds=[0, 1]))
+    client.post(f"{first}/cancel").raise_for_status()
+    before = job(client, first)
+    second = submit(client, "training", spec("again-seed-1", problem_set))
+    elsewhere = submit(client, "training", spec("again", problem_set))
+    answer = client.post(f"{first}/retry")
+    assert (answer.status_code, answer.json()["type"]) == (409, "run-in-training")
+    told = "which this job would train too: wait for its end, or cancel it."
+    assert answer.json()["detail"] == f"Job {second.rpartition('/')[2]} trains again-seed-1, {told}"
+    assert job(client, first) == before, "it stays as it was"
+    client.post(f"{second}/cancel").raise_for_status()
+    for _ in range(2):  # it is not the other one itself
+        answer = client.post(f"{first}/retry")
+        assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    assert job(client, elsewhere)["state"] == "queued", "without a seed in its name it is another run"
+
+
+def test_of_jobs_of_one_run_that_come_at_once_one_is_queued(client: httpx.Client, problem_set: str) -> None:
+    told = spec("at-once", problem_set)
+    body = {"kind": "training", "spec": told}
+    queued = [each for each in at_once(lambda _: client.post("/v1/jobs", json=body)) if each.status_code == 202]
+    assert len(queued) == 1
+    paths = [queued[0].headers["location"]]
+    for _ in range(7):
+        client.post(f"{paths[-1]}/cancel").raise_for_status()
+        paths.append(submit(client, "training", told))
+    client.post(f"{paths[-1]}/cancel").raise_for_status()
+    answers = at_once(lambda number: client.post(f"{paths[number]}/retry"))
+    assert sorted(each.status_code for each in answers) == [202, *[409] * 7]
+
+
+def at_once(send: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    """The answers to eight requests that are sent together."""
+    ready = Barrier(8)
+
+    def wait_and_send(number: int) -> httpx.Response:
+        ready.wait()
+        return send(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(wait_and_send, range(8)))
