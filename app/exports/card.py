@@ -1,8 +1,10 @@
 """The model card of a checkpoint: Markdown with the metadata that model hubs read."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from pathlib import PurePath
+from typing import Any, Final
 
 import pkpo
 from app.errors import AppError
@@ -128,9 +130,18 @@ def _training(trained: Trained | None) -> Iterator[str]:
         return
     spec = trained.spec
     yield "\n".join(f"* {each}" for each in _data(trained, spec))
-    yield "The spec of the training job, all of it:"
-    told = spec.model_dump(mode="json", exclude_none=True)
-    yield f"```json\n{json.dumps(told, indent=2)}\n```"
+    yield "The spec of the training job, without where on its machines things were:"
+    yield f"```json\n{json.dumps(_public(spec), indent=2)}\n```"
+
+
+def _public(spec: TrainingSpec) -> dict[str, Any]:
+    """The spec as others may see it, who are given the folder with its card: no server, and of a path its end."""
+    told = spec.model_dump(mode="json", exclude_none=True, exclude={"generation": {"base_url"}})
+    if isinstance(spec.model, str) and is_local(spec.model):
+        folder = PurePath(spec.model)
+        run = [folder.parent.name] if re.fullmatch(r"step-\d+", folder.name) else []  # which tells a checkpoint apart
+        told["model"] = "/".join(["...", *run, folder.name])
+    return told
 
 
 def _data(trained: Trained, spec: TrainingSpec) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
@@ -20,17 +20,24 @@ from tests.workers.sampling_jobs import log_of
 from tests.workers.training_jobs import spec, sums, trainer
 from tests.workers.working import ended, submit
 
+KEYS = {
+    name: f"canary-of-{name.lower()}" for name in ("PKPO_API_KEY", "PKPO_OPENAI_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+}
+
 
 @pytest.fixture(scope="module")
-def training(
-    postgres_url: URL, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
-    """A client of a server with a worker that trains beside it."""
-    folder = tmp_path_factory.mktemp("data")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def training(postgres_url: URL, migrated_template: str, folder: Path) -> Iterator[httpx.Client]:
+    """A client of a server with a worker that trains beside it, and has secrets in its environment."""
     with (
         fresh_database(postgres_url, template=migrated_template) as database_url,
         serving(database_url, data_dir=folder) as url,
-        trainer(database_url, folder, lease=30.0, log=folder / "worker.log"),
+        trainer(database_url, folder, lease=30.0, log=folder / "worker.log", **KEYS),
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         yield client
@@ -128,9 +135,32 @@ def test_each_seed_is_a_run_and_nul_in_a_completion_is_stored_as_what_stands_for
     assert groups(training, "odd-seed-3") != groups(training, "odd-seed-4")
 
 
-def test_what_was_held_out_before_is_not_trained_on(training: httpx.Client) -> None:
+@pytest.fixture(scope="module")
+def failed(training: httpx.Client) -> dict[str, Any]:
+    """The job of a training that was to learn from problems which were held out before."""
     problem_set = sums(training, "growing", 0, 5)
-    held_out = sums(training, "growing.held-out-0.25", 0, 4)
-    job = ended(training, submit(training, "training", spec("after", problem_set, steps=0)), 120)
-    assert job["state"] == "failed"
-    assert f"{held_out} was held out when the problem set had other problems, and 1" in job["error"]["detail"]
+    sums(training, "growing.held-out-0.25", 0, 4)
+    return ended(training, submit(training, "training", spec("after", problem_set, steps=0)), 120)
+
+
+def test_what_was_held_out_before_is_not_trained_on(failed: dict[str, Any]) -> None:
+    assert failed["state"] == "failed"
+    told = "growing.held-out-0.25@1 was held out when the problem set had other problems, and 1"
+    assert told in failed["error"]["detail"]
+
+
+def test_no_secret_of_the_worker_is_told(
+    training: httpx.Client, trained: dict[str, Any], failed: dict[str, Any], folder: Path, postgres_url: URL
+) -> None:
+    """Neither in logs, events, errors and figures, nor by a model card, nor in a file of a checkpoint."""
+    paths = ["/v1/runs/sums-k2/metrics?limit=1000", "/v1/runs/sums-k2/groups?limit=1000", "/runs/sums-k2"]
+    paths += ["/v1/runs/sums-k2/checkpoints", "/v1/runs/sums-k2/checkpoints/6/card", "/v1/jobs", "/v1/workers"]
+    for each in (trained, failed):
+        paths += [f"/v1/jobs/{each['id']}", f"/v1/jobs/{each['id']}/events", f"/jobs/{each['id']}"]
+    told = [training.get(path).raise_for_status().content for path in paths]
+    written = [each for each in folder.rglob("*") if each.is_file()]
+    assert {"worker.log", "config.json", "checkpoint.json"} <= {each.name for each in written}
+    told += [each.read_bytes() for each in written]
+    password = make_url(postgres_url).password
+    for secret in [*KEYS.values(), *([password] if password else [])]:
+        assert not [each for each in told if secret.encode() in each], secret

@@ -80,11 +80,18 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
             "must have the host",
             "/spec/generation/base_url",
         ),
+        (
+            {"generation": {"engine": "vllm-server", "base_url": "http://user:canary@gpu-01:8001/v1"}},
+            "should match pattern",
+            "/spec/generation/base_url",
+        ),
+        ({"model": "https://user:canary@hub.example/model"}, "neither a hub name", "/spec/model"),
     ]
     for more, sentence, pointer in cases:
         said, pointers = refused(client, spec("refused", problem_set) | more)
         assert sentence in said, (more, said)
         assert set(pointers) == {pointer}, (more, pointers)
+        assert "canary" not in said
     assert client.get("/v1/jobs").json()["jobs"] == []
 
 

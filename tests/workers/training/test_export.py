@@ -165,6 +165,9 @@ def test_an_adapter_is_merged_and_the_card_says_so(export: Export, data: Path, t
     text = (out / "README.md").read_text()
     assert "An adapter (LoRA, r = 2, alpha = 4) was trained and is merged into the weights here" in text
     assert "Seed: 3." in text
+    assert '"model": ".../whole/step-000000006"' in text
+    told = [each.read_bytes() for each in out.iterdir()]
+    assert not [each for each in told if str(data).encode() in each], "where it lay is for nobody who is given it"
 
 
 @pytest.mark.parametrize(
