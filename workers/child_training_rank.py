@@ -1,6 +1,7 @@
 """A process of a training beside the first one: `python -m workers.child_training_rank JOB ATTEMPT`.
 
-It reads the job as the first does, computes its share of every step, and writes nothing.
+It reads the job as the first does, computes its share of every step, and writes nothing. What it cannot go on for, it
+tells the first.
 """
 
 import signal
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
         if spec.generation.engine == "transformers":
             leave_vllm_out()
         from workers.child_training_work import problems_of, train_beside  # once it is known whether vLLM is wanted
+        from workers.training.launch import refuse
 
         problems = problems_of(session, job.project_id, spec)
         project_id = job.project_id
@@ -39,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
         train_beside(settings, project_id, spec, problems)
     except JobFailed as error:
         print(error, flush=True)
+        refuse(str(error))
         return 1
     return 0
 

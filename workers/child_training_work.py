@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Final
 
 import torch
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.ingest.evaluations import problem_set_id
+from app.jobs import service
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TrainingSpec
 from app.models import Problem as StoredProblem
@@ -58,7 +60,7 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
                 _record_held_out(session, work.project_id, spec.held_out_name, problems)
         work.progress.total = None if spec.steps is None else spec.steps * len(spec.seeds)
         rank = [sys.executable, "-m", "workers.child_training_rank", str(work.attempt.job_id), str(spec.processes)]
-        with launch.beside(rank, spec.processes or 1, work.say):
+        with launch.beside(rank, spec.processes or 1, work.say, partial(_fail, work)):
             _train(work, spec, problems, stop)
             if stop.asked:  # the others, who wait for this process, are ended with the block
                 work.say("stopped; it goes on from its last checkpoint")
@@ -101,6 +103,11 @@ def _told() -> Iterator[None]:
             "The policy has come to weights that are not finite, and can draw no token: lower the learning rate, or "
             "go on from an earlier checkpoint, which `pkpo export` copies."
         ) from error
+
+
+def _fail(work: Work, sentence: str) -> None:
+    with service.fenced(work.sessions, work.attempt) as session:
+        service.fail(session, work.attempt, sentence)
 
 
 def _train(work: Work, spec: TrainingSpec, problems: Problems, stop: Stop) -> None:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
-from tests.app.processes import children, command_line, eventually, lives
+from tests.app.processes import CHECKOUT, children, command_line, eventually, lives
 from tests.pkpo import exact
 from tests.workers.sampling_jobs import log_of
 from tests.workers.training_jobs import spec, sums, trainer
@@ -87,6 +87,30 @@ def test_none_is_left_when_the_first_is_killed_or_sigterm_comes_while_the_model_
     assert (job(client, path)["state"], job(client, path)["attempt"]) == ("queued", 1), "the one given back counts not"
     client.post(f"{path}/cancel").raise_for_status()
     assert "stopped while the model was taught, which begins again" in log_of(client, path)
+
+
+ONLY_ONE = """
+import os
+os.mkdir(os.path.join(os.path.dirname(__file__), "taken"))
+def verdict(completion, problem): return True
+verdict.pkpo_verifier = "1"
+"""
+
+
+@pytest.mark.slow
+def test_what_another_process_cannot_go_on_for_is_why_the_job_failed(
+    client: httpx.Client, database_url: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """A verifier that only one process can have: the first has it, and waits for the other."""
+    (tmp_path / "only_one.py").write_text(ONLY_ONE)
+    told = spec("refused", sums(client, "sums"), processes=2, micro_batch=2, verifier="only_one:verdict")
+    path = submit(client, "training", told)
+    with trainer(database_url, data_dir, lease=30.0, PYTHONPATH=f"{CHECKOUT}:{tmp_path}") as worker:
+        failed = ended(client, path, 120)
+        eventually(lambda: not children(worker.pid), 30)
+    assert (failed["state"], failed["attempt"]) == ("failed", 1), (failed, log_of(client, path))
+    assert failed["error"]["detail"] == "only_one:verdict: its process ended before it was ready."
+    assert any(line.startswith("run refused: ") for line in log_of(client, path)), "the first had it"
 
 
 def test_processes_that_cannot_share_a_step_are_refused(client: httpx.Client) -> None:

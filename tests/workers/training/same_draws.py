@@ -50,7 +50,7 @@ def main(folder: Path, processes: int) -> None:
 
     JobTrainer._generate_single_turn = by_place
     command = [sys.executable, "-m", "tests.workers.training.same_draws", str(folder), "0"]
-    with launch.beside(command, max(processes, 1), print):
+    with launch.beside(command, max(processes, 1), print, print):
         _, follower = small.trained(folder, told())
     if processes:
         print(json.dumps([[group.rewards for group in each.groups] for each in follower.records]))
