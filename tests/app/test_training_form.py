@@ -83,7 +83,7 @@ def test_every_member_of_the_spec_has_a_field() -> None:
     ids=lambda more: "-".join(more) or "plain",
 )
 def test_a_spec_that_is_typed_comes_back_as_it_was(more: dict[str, Any]) -> None:
-    given = spec("sums", "sums@1", n=8) | more
+    given = spec("sums", "sums@1", n=8, steps=100) | more
     told = TrainingSpec.model_validate({name: value for name, value in given.items() if value is not None})
     typed = typed_of(told.model_dump(mode="json", exclude_none=True))
     assert TrainingSpec.model_validate(spec_of(typed)) == told

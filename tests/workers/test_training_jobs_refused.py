@@ -86,6 +86,9 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
             "/spec/generation/base_url",
         ),
         ({"model": "https://user:canary@hub.example/model"}, "neither a hub name", "/spec/model"),
+        ({"k": {"1": 0, "2": 0}}, "a weight of k must be above 0", "/spec/k"),
+        ({"optimizer": {"warmup": 50}, "steps": 2}, "optimizer.warmup must be below steps=2", "/spec/optimizer/warmup"),
+        ({"k": {"schedule": "step", "from": 4, "to": 1, "at": 1500}}, "k would never change", "/spec/k"),
     ]
     for more, sentence, pointer in cases:
         said, pointers = refused(client, spec("refused", problem_set) | more)
@@ -126,8 +129,8 @@ def test_a_job_is_not_queued_again_while_another_trains_a_run_of_it(client: http
     elsewhere = submit(client, "training", spec("again", problem_set))
     answer = client.post(f"{first}/retry")
     assert (answer.status_code, answer.json()["type"]) == (409, "run-in-training")
-    told = "which this job would train too: wait for its end, or cancel it."
-    assert answer.json()["detail"] == f"Job {second.rpartition('/')[2]} trains again-seed-1, {told}"
+    told = ": wait for its end, or cancel it."
+    assert answer.json()["detail"] == f"Job {second.rpartition('/')[2]} trains again-seed-1{told}"
     assert job(client, first) == before, "it stays as it was"
     client.post(f"{second}/cancel").raise_for_status()
     for _ in range(2):  # it is not the other one itself

@@ -15,7 +15,8 @@ from app.jobs.specs.verification import VERIFIERS, capability_of
 from pkpo.baselines import BASELINES
 from pkpo.integrations.credits_per_step import CreditPlan
 from pkpo.schedules import Schedule, from_spec
-from pkpo.schedules.fixed import Constant
+from pkpo.schedules.adaptive import Plateau
+from pkpo.schedules.fixed import Constant, Ramp, Step
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=2**20)]
@@ -266,11 +267,26 @@ def _check_credits(spec: TrainingSpec) -> None:
         elif spec.k is None:
             raise ValueError("k is missing: the attempts that the objective allows")
         else:
+            _check_weights(schedule)
             CreditPlan(spec.n, schedule, spec.method, spec.credit_scale, k_eval=spec.ks, problems=1)
     except ValueError as error:
         # A word of the client's own is not repeated; a number is.
         sentence = re.sub(r"; got ['\"{\[].*", "", str(error), flags=re.DOTALL)
         raise OfMember(_of_credits(sentence), sentence) from None
+
+
+def _check_weights(schedule: Schedule) -> None:
+    """ValueError where what is trained for would be nothing, or to solve fewer problems with some number of attempts.
+
+    The library's sum takes any finite weights, for a difference of two k is worth working out; it is no aim.
+    """
+    if not isinstance(schedule, Constant) or not isinstance(schedule.value, Mapping):
+        return
+    for k, weight in schedule.value.items():
+        if weight < 0:
+            raise ValueError(f"the weight of k={k} must be at least 0; got {weight:g}")
+    if not any(schedule.value.values()):
+        raise ValueError("a weight of k must be above 0; all are 0, and with them every credit")
 
 
 def _of_credits(sentence: str) -> str:
@@ -336,9 +352,38 @@ def _check_length(spec: TrainingSpec) -> None:
     if spec.steps is None and spec.optimizer.schedule != "constant":
         falling = f"optimizer.schedule {spec.optimizer.schedule} needs steps: it falls over so many"
         raise OfMember("optimizer/schedule", falling)
+    if spec.steps:
+        _check_in_force(spec, spec.steps)
     longest = len(spec.run) + max(len(spec.run_of(seed)) - len(spec.run) for seed in spec.seeds)
     if longest > 200:
         raise OfMember("run", f"the name of a run has at most 200 characters; with its seed this one has {longest}")
+
+
+def _check_in_force(spec: TrainingSpec, steps: int) -> None:
+    """ValueError for what the steps would be over before: they belong to the training, and no later job adds some."""
+    warmup = spec.optimizer.warmup
+    if warmup >= steps:
+        rises = f"optimizer.warmup must be below steps={steps}, or the rate lr is never reached; got {warmup}"
+        raise OfMember("optimizer/warmup", rises)
+    first = _first_change(spec.schedule)
+    if first is not None and first >= steps:
+        raise OfMember(
+            "k",
+            f"k would never change: this schedule changes it after {first} steps at the earliest, and the training "
+            f"has {steps}",
+        )
+
+
+def _first_change(schedule: Schedule) -> int | None:
+    """After how many steps k is another than in the first, at the earliest; None where no number of steps says so."""
+    match schedule:
+        case Step():
+            return schedule.at
+        case Ramp():
+            return schedule.begin + 1
+        case Plateau() if len(schedule.levels) > 1:
+            return schedule.patience + 1  # the first measurement is what those of its patience are held to
+    return None
 
 
 def to_train(spec: TrainingSpec) -> str:

@@ -34,6 +34,13 @@ def spec(**more: Any) -> TrainingSpec:
         ({"k": {"schedule": "linear", "from": 8, "to": 1}}, "schedule linear needs 'over'"),
         ({"k": {}}, "k must name at least one number of attempts"),
         ({"k": None}, "k is missing"),
+        ({"k": {"1": -0.5, "2": 1.5}}, "the weight of k=1 must be at least 0; got -0.5"),
+        ({"k": {"1": 0, "2": 0}}, "a weight of k must be above 0; all are 0, and with them every credit"),
+        ({"k": {"schedule": "constant", "k": {"4": -1}}}, "the weight of k=4 must be at least 0; got -1"),
+        ({"k": {"schedule": "step", "from": 8, "to": 1, "at": 3}}, "after 3 steps at the earliest, and the training"),
+        ({"k": {"schedule": "linear", "from": 8, "to": 1, "over": 9, "begin": 2}}, "never change: this schedule"),
+        ({"k": {"schedule": "plateau", "levels": [8, 1], "patience": 2}}, "after 3 steps at the earliest"),
+        ({"optimizer": {"warmup": 3}}, "optimizer.warmup must be below steps=3, or the rate lr is never reached"),
         ({"transform": "grpo", "k": 1}, "transform must be one of s, sloo"),
         ({"baseline": "ppo"}, "baseline must be one of reinforce, rloo"),
         ({"baseline": "grpo", "transform": "s"}, "by a transform or by a baseline, not by both"),
@@ -57,6 +64,42 @@ def test_what_could_only_fail_is_refused(more: dict[str, Any], sentence: str) ->
     with pytest.raises(ValidationError) as refusal:
         spec(**more)
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"k": {"1": 0, "8": 2.5}},
+        {"k": {"schedule": "step", "from": 8, "to": 1, "at": 2}, "optimizer": {"warmup": 2}},
+        {"k": {"schedule": "cosine", "from": 8, "to": 1, "over": 9, "begin": 1}},
+        {"k": {"schedule": "plateau", "levels": [8, 1], "patience": 1}},
+        {"k": {"schedule": "plateau", "levels": [8], "patience": 9}},
+        {"k": {"schedule": "step", "from": 8, "to": 1, "at": 9}, "optimizer": {"warmup": 9}, "steps": 0},
+        {
+            "k": {"schedule": "step", "from": 8, "to": 1, "at": 9000},
+            "optimizer": {"warmup": 9000},
+            "steps": None,
+            "until": {"saturated_for": 5},
+        },
+    ],
+)
+def test_what_comes_into_force_or_may_is_taken(more: dict[str, Any]) -> None:
+    spec(**more)
+
+
+@pytest.mark.parametrize(
+    ("more", "member"),
+    [
+        ({"k": {"1": 0}}, "k"),
+        ({"k": {"schedule": "step", "from": 8, "to": 1, "at": 1500}}, "k"),
+        ({"optimizer": {"warmup": 50}}, "optimizer/warmup"),
+    ],
+)
+def test_the_member_to_change_is_pointed_to(more: dict[str, Any], member: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        spec(**more)
+    (error,) = refusal.value.errors()
+    assert error["ctx"]["error"].member == member
 
 
 @pytest.mark.parametrize("word", ["hunter2", "a\nb"])
