@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -16,13 +18,16 @@ from app.jobs import service
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TrainingSpec
 from app.models import Problem as StoredProblem
+from app.models import Run
 from app.problem_sets.service import put_problem_set, record_problems
+from app.training.checkpoint import folder_of_run
 from pkpo.problems import Problem
 from workers.child_training_log import JobFollower, Stop
 from workers.child_verifier import at_hand
 from workers.child_work import JobFailed, Work
 from workers.sampling import SamplingFailed
 from workers.training import launch
+from workers.training.beginnings import is_of_run, leave_deleted, problems_kept, problems_to_train
 from workers.training.checkpoints import NoRoom, OtherTraining
 from workers.training.launch import UnsuitableProcesses
 from workers.training.loop import Silent, Training, train
@@ -55,7 +60,7 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
     with _told():
         spec = spec.model_copy(update={"processes": launch.processes(spec)})
         with work.fenced() as session:
-            problems = problems_of(session, work.project_id, spec)
+            problems = _begun(session, work, spec)
             if isinstance(spec.held_out, float):
                 _record_held_out(session, work.project_id, spec.held_out_name, problems)
         work.progress.total = None if spec.steps is None else spec.steps * len(spec.seeds)
@@ -67,8 +72,9 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
                 sys.exit(MORE_TO_DO)
 
 
-def train_beside(settings: Settings, project_id: int, spec: TrainingSpec, problems: Problems) -> None:
+def train_beside(settings: Settings, project_id: int, spec: TrainingSpec, found: Problems) -> None:
     """What every process but the first does."""
+    problems = problems_kept(_folder(settings, project_id, spec, spec.seeds[0]), found)
     with _told(), closing(_trainings(settings, project_id, spec, problems)) as trainings:
         for training in trainings:
             train(training, Silent())
@@ -119,6 +125,8 @@ def _train(work: Work, spec: TrainingSpec, problems: Problems, stop: Stop) -> No
                 f"run {name}: {spec.method} on {len(problems.training)} problems, checkpoints in {training.folder}"
             )
             follower = JobFollower(work, spec, name, held_out, training.rewards, stop, begun=begun)
+            with work.fenced() as session:
+                is_of_run(training.folder, str(_identity(session, work.project_id, name)))
             try:
                 train(training, follower)
             except Stopped:
@@ -136,10 +144,28 @@ def _trainings(
         rewards = Rewards(judge, {each.name: each for each in (*problems.training, *problems.held_out)})
         try:
             for seed in spec.seeds:
-                folder = settings.checkpoints / str(project_id) / spec.run_of(seed)
+                folder = _folder(settings, project_id, spec, seed)
                 yield Training(spec, seed, problems, rewards, folder, settings.roots_of_models)
         finally:
             rewards.close()
+
+
+def _begun(session: Session, work: Work, spec: TrainingSpec) -> Problems:
+    """The problems to train on: as the training began, where it goes on."""
+    folders = [_folder(work.settings, work.project_id, spec, seed) for seed in spec.seeds]
+    for folder in folders:
+        leave_deleted(folder, _identity(session, work.project_id, folder.name), work.say)
+    return problems_to_train(folders, problems_of(session, work.project_id, spec), work.say)
+
+
+def _folder(settings: Settings, project_id: int, spec: TrainingSpec, seed: int) -> Path:
+    return folder_of_run(settings.checkpoints, project_id, spec.run_of(seed))
+
+
+def _identity(session: Session, project_id: int, name: str) -> str | None:
+    """What tells a run from all others of its name, in this database or another; None where there is none."""
+    found = session.execute(select(Run.id, Run.created_at).filter_by(project_id=project_id, name=name)).one_or_none()
+    return None if found is None else f"{found.id} of {found.created_at.astimezone(UTC).isoformat()}"
 
 
 def _record_held_out(session: Session, project_id: int, name: str, problems: Problems) -> None:

@@ -5,7 +5,17 @@ from os.path import normpath
 from pathlib import Path
 from typing import Literal
 
-from app.training.checkpoint import MANIFEST, STATE, WEIGHTS_ONLY, NotWhole, Written, folder_of, steps, written
+from app.training.checkpoint import (
+    MANIFEST,
+    STATE,
+    WEIGHTS_ONLY,
+    NotWhole,
+    Written,
+    folder_of,
+    folder_of_run,
+    steps,
+    written,
+)
 
 Part = Literal["all", "weights"]
 
@@ -47,7 +57,7 @@ def is_gone(checkpoints: Path, model: str | None) -> bool:
 
 
 def _steps(checkpoints: Path, project_id: int, run: str) -> list[int]:
-    return steps(folder_of(checkpoints, project_id, run, 0).parent)
+    return steps(folder_of_run(checkpoints, project_id, run))
 
 
 def _kept(folder: Path) -> Kept | None:

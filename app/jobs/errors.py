@@ -61,12 +61,12 @@ class JobOver(AppError):
 
 
 class RunInTraining(AppError):
-    """A job that is to train again while another one trains a run of it."""
+    """A run that is to be trained again, or deleted, while a job trains it."""
 
     status, type = 409, "run-in-training"
 
     def __init__(self, job: UUID, run: str) -> None:
-        super().__init__(f"Job {job} trains {run}, which this job would train too: wait for its end, or cancel it.")
+        super().__init__(f"Job {job} trains {run}: wait for its end, or cancel it.")
 
 
 class FileUnstorable(AppError):

@@ -36,6 +36,13 @@ def check_retried(session: Session, job: Job) -> None:
         raise RunInTraining(*found)
 
 
+def check_left(session: Session, project_id: int, run: str) -> None:
+    """Raise RunInTraining where a job that has not ended trains the run, which it would bring back."""
+    _one_after_another(session, project_id)
+    if found := in_training(session, project_id, {run}):
+        raise RunInTraining(*found)
+
+
 def in_training(session: Session, project_id: int, runs: Set[str]) -> tuple[UUID, str] | None:
     """A job that has not ended and trains one of the runs, and that run; None where there is none."""
     going_on = select(Job.uuid, Job.spec).where(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, BackgroundTasks, Path, Request
 from pydantic import TypeAdapter
 
 from app.auth.security import Admin, Writer
@@ -29,9 +29,11 @@ def change_run(run: RunName, caller: Writer, body: JsonBytes, session: SessionDe
 
 
 @router.delete("/{run}", summary="Delete a run", status_code=204)
-def delete_run(run: RunName, caller: Admin, session: SessionDep) -> None:
+def delete_run(run: RunName, caller: Admin, session: SessionDep, request: Request, afterwards: BackgroundTasks) -> None:
     """Its checkpoints, evaluations, completions, verdicts, groups and metrics are deleted with it, for good.
 
-    Problems and verifiers stay. The audit log keeps who deleted it, and when.
+    So are the weights of its checkpoints that lie on a disk of this server, right after the answer. Problems and
+    verifiers stay. The audit log keeps who deleted it, and when. A run that a job trains is not deleted: 409.
     """
     service.delete_run(session, caller, run)
+    afterwards.add_task(service.remove_weights, request.app.state.settings.checkpoints, caller.project_id, run)

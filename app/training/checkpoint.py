@@ -84,6 +84,11 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(each) for each in found if each.isdecimal())
 
 
+def folder_of_run(checkpoints: Path, project_id: int, run: str) -> Path:
+    """Where a training leaves its checkpoints."""
+    return checkpoints / str(project_id) / run
+
+
 def folder_of(checkpoints: Path, project_id: int, run: str, step: int) -> Path:
     """Where a training leaves the checkpoint of a step."""
-    return checkpoints / str(project_id) / run / f"step-{step:09d}"
+    return folder_of_run(checkpoints, project_id, run) / f"step-{step:09d}"

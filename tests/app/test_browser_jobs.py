@@ -198,8 +198,7 @@ def test_a_retry_that_is_refused_says_why_beside_its_button(page: Page, client: 
     page.goto(path.removeprefix("/v1"))
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("#said")).to_have_text(
-        f"Job {other.rpartition('/')[2]} trains trained-twice, which this job would train too: wait for its end, or "
-        "cancel it."
+        f"Job {other.rpartition('/')[2]} trains trained-twice: wait for its end, or cancel it."
     )
     expect(page.get_by_role("button", name="Retry")).to_be_enabled()
     expect(page.locator(".job-state")).to_have_text("cancelled")
