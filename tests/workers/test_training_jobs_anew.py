@@ -127,5 +127,5 @@ def test_all_processes_and_seeds_have_the_problems_of_the_first_that_began(tmp_p
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(NoRoom, match="run.json could not be written: .*Make room, and retry the job"):
+    with pytest.raises(NoRoom, match=r"run\.json could not be written: .*Make room, and retry the job"):
         is_of_run(tmp_path / "run", "7 of today")
