@@ -43,6 +43,11 @@ class Checkpoint:
         """The folder of what the training needs to go on."""
         return self.folder / STATE
 
+    @property
+    def bytes_of_weights(self) -> int:
+        """What stays of it on the disk when no training needs to go on from it."""
+        return sum(path.stat().st_size for path in _files(self.folder) if self.state not in path.parents)
+
 
 @dataclass(frozen=True)
 class Checkpoints:
@@ -101,7 +106,8 @@ class Checkpoints:
             with commit():
                 return self._into_place(partial, final, step, manifest)
         except OSError as error:
-            raise NoRoom(f"The checkpoint of step {step} could not be written to {self.folder}: {error}.") from error
+            sentence = f"The checkpoint of step {step} could not be written to {self.folder}: {error}."
+            raise NoRoom(f"{sentence}{self._earlier_weights()}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -169,8 +175,19 @@ class Checkpoints:
         if free < needed:
             raise NoRoom(
                 f"A checkpoint needs {needed / 1e6:.0f} MB and {self.folder} has {free / 1e6:.0f} MB left: make room, "
-                "and retry the job; it goes on from the last checkpoint."
+                f"and retry the job; it goes on from the last checkpoint.{self._earlier_weights()}"
             )
+
+    def _earlier_weights(self) -> str:
+        """What of the disk the weights of earlier checkpoints take, in a sentence; nothing where none are kept."""
+        listed = [found for folder in self._folders() if (found := _listed(folder))]
+        kept = [each.bytes_of_weights for each in listed if each.manifest.get(WEIGHTS_ONLY)]
+        if not kept:
+            return ""
+        return (
+            f" There {sum(kept) / 1e6:.1f} MB are weights of earlier checkpoints ({len(kept)}): the same training "
+            "submitted with a smaller keep removes those that it does not name, and goes on."
+        )
 
 
 def _read(folder: Path) -> Checkpoint:

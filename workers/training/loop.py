@@ -187,8 +187,11 @@ class _Run:
         self._check_vllm()
         self.last = self.last or self._save(0)
         if self._is_evaluated(self.last.step):
+        if self.training.problems.held_out:
+            self.follower.say(_kept(self.spec, self.last.bytes_of_weights))
             self._evaluate(self.last)
         if self.trainer is not None:
+        ranks.of_first(self._prune)  # of an earlier job, which may have kept more
             self.trainer.start_clock()
 
     def _told(self, record: StepRecord) -> bool:
@@ -353,6 +356,17 @@ class _Begin(TrainerCallback):  # type: ignore[misc]  # transformers is not type
 
 def _best(last: Checkpoint | None) -> tuple[float, Path] | None:
     if last is None or last.manifest.get("best") is None:
+def _kept(spec: TrainingSpec, weights: int) -> str:
+    """What of checkpoints stays on the disk, and how much that is."""
+    told = f"{weights / 1e6:.1f} MB each"
+    if spec.keep == "evaluated":
+        which, count = "every checkpoint that is evaluated", spec.steps and spec.steps // spec.evaluate_every + 1
+    else:
+        which, count = f"the last {spec.keep} checkpoints that are evaluated, and of the best", spec.keep + 1
+    total = "" if count is None else f", {count * weights / 1e6:.1f} MB in all at most"
+    return f"on disk stay the weights of {which}: {told}{total}, which keep decides, and the last two checkpoints whole"
+
+
         return None
     value, folder = last.manifest["best"]
     return (value, Path(folder)) if Path(folder).is_dir() else None

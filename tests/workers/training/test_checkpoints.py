@@ -128,13 +128,15 @@ def write(size):
         (folder / "model.safetensors").write_bytes(bytes(size))
         return {}
     return of
-kept.save(0, write(3 << 20), nullcontext)
-for step, size, estimate in ((1, 3 << 20, 9 << 20), (2, 9 << 20, 0)):
+for step in (0, 1, 2):
+    kept.save(step, write(1 << 20), nullcontext)
+kept.prune(lambda checkpoint: True)
+for step, size, estimate in ((3, 1 << 20, 9 << 20), (4, 9 << 20, 0)):
     try:
         kept.save(step, write(size), nullcontext, estimate)
     except NoRoom as error:
         print(f"step {step}: {error}")
-print(kept.latest().step, [each.name for each in Path(sys.argv[1]).iterdir()])
+print(kept.latest().step, sorted(each.name for each in Path(sys.argv[1]).iterdir()))
 """
 
 
@@ -147,10 +149,12 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
         [*command, sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
     before, while_writing, after = done.stdout.splitlines()[-3:]
-    assert before.startswith("step 1: A checkpoint needs 12 MB and"), done.stderr
+    assert before.startswith("step 3: A checkpoint needs 12 MB and"), done.stderr
     assert "make room, and retry the job" in before
-    assert while_writing.startswith("step 2: The checkpoint of step 2 could not be written"), done.stderr
-    assert after == "0 ['step-000000000']"
+    assert while_writing.startswith("step 4: The checkpoint of step 4 could not be written"), done.stderr
+    for told in (before, while_writing):
+        assert ". There 1.0 MB are weights of earlier checkpoints (1): the same training submitted with" in told
+    assert after == "2 ['step-000000000', 'step-000000001', 'step-000000002']"
 
 
 def can_mount() -> bool:
