@@ -3,16 +3,21 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from math import floor, isfinite, log10
 from pathlib import PurePath
 from typing import Any, Final
 
 import pkpo
 from app.errors import AppError
 from app.estimates.curves import EvaluationCurve
+from app.estimates.schemas import REWARD_METRICS
 from app.exports.facts import Evaluated, Facts, Trained
+from app.exports.trained import Ancestor
 from app.jobs.options.models import is_local
 from app.jobs.specs.training import Lora, TinyModel, TrainingSpec
 from app.training.checkpoint import Written
+from pkpo.curves import CurvePoint
 
 METRICS: Final = {"pass_at_k": "pass@k", "max_at_k": "max_g@k"}
 
@@ -43,9 +48,16 @@ def card(facts: Facts, checkpoint: Written | None, name: str | None = None) -> s
 
 def _metadata(trained: Trained | None) -> str:
     lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- pkpo", "- pass-at-k"]
-    if trained is not None and isinstance(trained.spec.model, str) and not is_local(trained.spec.model):
-        lines.append(f"base_model: {json.dumps(trained.spec.model.partition('@')[0])}")
+    origin = None if trained is None else _origin(trained)
+    if isinstance(origin, str) and not is_local(origin):
+        lines.append(f"base_model: {json.dumps(origin.partition('@')[0])}")
     return "\n".join(["---", *lines, "---"])
+
+
+def _origin(trained: Trained) -> str | TinyModel | None:
+    """The model that all began with; None where it is not known."""
+    first = trained.before[-1].spec if trained.before else trained.spec
+    return None if first is None else first.model
 
 
 def _summary(facts: Facts) -> str:
@@ -53,11 +65,17 @@ def _summary(facts: Facts) -> str:
     if trained is None:
         return "Weights of a run that was trained outside of the service."
     spec = trained.spec
+    base, seed = _base(spec, trained.before), f"with seed {trained.seed}"
+    if facts.step == 0:
+        return f"A language model that no step of reinforcement learning has changed: {base}, {seed}."
     return (
-        f"A language model after {facts.step} of {'the' if spec.steps is None else spec.steps} steps of reinforcement "
-        f"learning for {_objective(spec)} on `{trained.problem_set or spec.problem_set}`, begun from {_base(spec)}, "
-        f"with seed {trained.seed}. {_weights(spec.lora)}"
+        f"A language model after {facts.step} of {'the' if spec.steps is None else spec.steps} steps of "
+        f"{_learning(spec, trained.problem_set)}, {seed}. {_weights(spec.lora)} It began from {base}."
     )
+
+
+def _learning(spec: TrainingSpec, problem_set: str | None = None) -> str:
+    return f"reinforcement learning for {_objective(spec)} on `{problem_set or spec.problem_set}`"
 
 
 def _objective(spec: TrainingSpec) -> str:
@@ -70,10 +88,31 @@ def _objective(spec: TrainingSpec) -> str:
     return f"pass@{spec.k:g} ({method})"
 
 
-def _base(spec: TrainingSpec) -> str:
+def _base(spec: TrainingSpec, before: Sequence[Ancestor]) -> str:
+    """What a training began from, and what had been done to that, back to where it all began."""
     if isinstance(spec.model, TinyModel):
-        return "a tiny model that was made on the spot"
-    return "a model in a local folder" if is_local(spec.model) else f"`{spec.model}`"
+        return _made(spec.model, spec.problem_set)
+    if not before:
+        return "a model in a local folder" if is_local(spec.model) else f"`{spec.model}`"
+    nearest, *further = before
+    name = f"step {nearest.step} of the run `{nearest.run}`"
+    if nearest.spec is None:
+        return f"{name}, of which no more is known"
+    origin = _base(nearest.spec, further)
+    if nearest.step == 0:
+        return f"{name}, which is {origin}"
+    return f"{name}, which had come there by {_learning(nearest.spec)} and began from {origin}"
+
+
+def _made(model: TinyModel, problem_set: str) -> str:
+    sizes = f"layers: {model.layers} of width {model.hidden}, heads: {model.heads}"
+    if model.teach is None:
+        return f"a tiny model that was made on the spot ({sizes}) and was taught nothing"
+    fresh = f" and of {model.teach.problems} more made like them" if model.teach.problems else ""
+    return (
+        f"a tiny model that was made on the spot ({sizes}) and was taught, in {model.teach.steps} supervised steps of "
+        f"{model.teach.batch} answers, the answers to the problems of `{problem_set}` that are trained on{fresh}"
+    )
 
 
 def _weights(lora: Lora | None) -> str:
@@ -91,7 +130,9 @@ def _result(each: Evaluated) -> str:
     if isinstance(outcome, AppError):
         return f"{heading}\n\nNo curve: {outcome}"
     metric = METRICS.get(outcome.query.metric, outcome.query.metric)
-    rows = [[str(point.k), f"{point.value:.6g}", _between(point.low, point.high)] for point in outcome.curve.points]
+    points = outcome.curve.points
+    form = _form([point.value for point in points]) if outcome.query.metric in REWARD_METRICS else ".4f"
+    rows = [[str(point.k), format(point.value, form), _between(point, form)] for point in points]
     return "\n\n".join(
         [heading, _terms(each, outcome), _table(["k", metric, f"{outcome.curve.level:g} interval"], rows)]
     )
@@ -108,8 +149,18 @@ def _terms(each: Evaluated, drawn: EvaluationCurve) -> str:
     )
 
 
-def _between(low: float, high: float) -> str:
-    return "unknown" if low != low or high != high else f"{low:.6g} to {high:.6g}"  # nan with one problem
+def _form(column: Sequence[float]) -> str:
+    """How all numbers of a column are written: the largest has four significant digits, the others as many decimals."""
+    largest = max((abs(each) for each in column if isfinite(each)), default=0.0)
+    if largest == 0:
+        return ".1f"
+    return f".{max(0, 3 - floor(log10(largest)))}f" if 1e-3 <= largest < 1e6 else ".3e"
+
+
+def _between(point: CurvePoint, form: str) -> str:
+    if point.low != point.low or point.high != point.high:  # nan with one problem
+        return "unknown"
+    return f"{point.low:{form}} to {point.high:{form}}"
 
 
 def _use(trained: Trained | None, name: str) -> str:
@@ -159,6 +210,16 @@ def _data(trained: Trained, spec: TrainingSpec) -> Iterator[str]:
         f"{spec.kl:g}, entropy weight {spec.entropy:g}."
     )
     yield f"Each step: {spec.problems_per_step} problems, {spec.n} completions of each. Seed: {trained.seed}."
+    if trained.began is not None:
+        yield f"When: {_when(trained.began, trained.ended)}."
+
+
+def _when(began: datetime, ended: datetime | None) -> str:
+    first = began.astimezone(UTC).date()
+    if ended is None:
+        return f"begun on {first} (UTC), and not ended when this was written"
+    last = ended.astimezone(UTC).date()
+    return f"{first} (UTC)" if first == last else f"{first} to {last} (UTC)"
 
 
 def _files(checkpoint: Written | None) -> str:

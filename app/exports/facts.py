@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import takewhile
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import func, select
@@ -16,9 +18,9 @@ from app.estimates.run_queries import RunEvaluation
 from app.estimates.runs import find_problem_set, read_run
 from app.estimates.schemas import CurveQuery
 from app.estimates.service import curves
-from app.exports.trained import trained_by
+from app.exports.trained import Ancestor, TrainedBy, lineage, trained_by
 from app.jobs.specs.training import TrainingSpec
-from app.models import Checkpoint, Problem, ProblemSet
+from app.models import Checkpoint, Evaluation, Problem, ProblemSet
 
 MOST_EVALUATIONS: Final = 100
 
@@ -39,6 +41,8 @@ class Trained:
       problem_set: `name@version`; None where it is gone.
       problems: of the set as it is now, with those that are held out of it.
       held_out: problems of the set of those.
+      before: the checkpoints of this service that it goes back to, the nearest first.
+      began, ended: the job; None where it has not, or where that is not known.
     """
 
     spec: TrainingSpec
@@ -46,6 +50,9 @@ class Trained:
     problem_set: str | None
     problems: int
     held_out: int
+    before: Sequence[Ancestor] = ()
+    began: datetime | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,13 @@ class Facts:
     evaluated: Sequence[Evaluated]
 
 
-def facts(session: Session, project_id: int, name: str, step: int, on_disk: Collection[int] = ()) -> Facts:
+def facts(
+    session: Session, project_id: int, checkpoints: Path, name: str, step: int, on_disk: Collection[int] = ()
+) -> Facts:
     """What is known of the checkpoint of a run at a step.
 
     Args:
+      checkpoints: the folder that all of them lie in.
       on_disk: steps of which there are checkpoints that were not evaluated, and so are not in the database.
 
     Raises:
@@ -81,30 +91,46 @@ def facts(session: Session, project_id: int, name: str, step: int, on_disk: Coll
         raise StepNotFound(sorted({*steps, *on_disk}))
     later = run_queries.evaluations(session, run.id, None, MOST_EVALUATIONS, (step, 0))
     found = list(takewhile(lambda each: each.step == step, later))
-    outcomes = _curves(session, found)
+    found_by = trained_by(session, project_id, name)
+    outcomes = _curves(session, found, () if found_by is None else found_by.spec.ks)
     evaluated = [Evaluated(each, outcome) for each, outcome in zip(found, outcomes, strict=True)]
-    return Facts(name, step, _trained(session, project_id, name), evaluated)
+    trained = None if found_by is None else _trained(session, project_id, checkpoints, found_by)
+    return Facts(name, step, trained, evaluated)
 
 
-def _curves(session: Session, found: Sequence[RunEvaluation]) -> list[EvaluationCurve | AppError]:
-    """The curve of each: of pass@k, or of max_g@k where the verifier gives rewards only."""
+def _curves(
+    session: Session, found: Sequence[RunEvaluation], wanted: Collection[int]
+) -> list[EvaluationCurve | AppError]:
+    """The curve of each, also at the k that are wanted and that its n allows.
+
+    It is of pass@k, or of max_g@k where the verifier gives rewards only.
+    """
     evaluations = [each.evaluation for each in found]
     outcomes = curves(session, evaluations, CurveQuery())
     for i, outcome in enumerate(outcomes):
         if isinstance(outcome, NoPassed):
             outcomes[i] = curves(session, [evaluations[i]], CurveQuery(metric="max_at_k"))[0]
+        outcomes[i] = _at_more_ks(session, evaluations[i], outcomes[i], wanted)
     return outcomes
 
 
-def _trained(session: Session, project_id: int, run: str) -> Trained | None:
-    found = trained_by(session, project_id, run)
-    return None if found is None else _of_spec(session, project_id, *found)
+def _at_more_ks(
+    session: Session, evaluation: Evaluation, drawn: EvaluationCurve | AppError, wanted: Collection[int]
+) -> EvaluationCurve | AppError:
+    if isinstance(drawn, AppError):
+        return drawn
+    usual = {point.k for point in drawn.curve.points}
+    ks = usual | {k for k in wanted if k <= drawn.curve.n_min}
+    if ks == usual:
+        return drawn
+    return curves(session, [evaluation], drawn.query.model_copy(update={"k": sorted(ks)}))[0]
 
 
-def _of_spec(session: Session, project_id: int, spec: TrainingSpec, seed: int) -> Trained:
-    name, problems = _set(session, project_id, spec.problem_set)
-    held_out = 0 if spec.held_out is None else _set(session, project_id, spec.held_out_name)[1]
-    return Trained(spec, seed, name, problems, held_out)
+def _trained(session: Session, project_id: int, checkpoints: Path, by: TrainedBy) -> Trained:
+    name, problems = _set(session, project_id, by.spec.problem_set)
+    held_out = 0 if by.spec.held_out is None else _set(session, project_id, by.spec.held_out_name)[1]
+    before = lineage(session, project_id, checkpoints, by.spec)
+    return Trained(by.spec, by.seed, name, problems, held_out, before, by.began, by.ended)
 
 
 def _set(session: Session, project_id: int, wanted: str) -> tuple[str | None, int]:

@@ -19,7 +19,7 @@ def card_of(session: Session, project_id: int, checkpoints: Path, run: str, step
     """
     read_run(session, project_id, run)  # before its name is made part of a path
     folder = checkpoint.folder_of(checkpoints, project_id, run, step)
-    known = facts(session, project_id, run, step, checkpoint.steps(folder.parent))
+    known = facts(session, project_id, checkpoints, run, step, checkpoint.steps(folder.parent))
     try:
         found = checkpoint.written(folder)
     except (checkpoint.NotWhole, OSError):
@@ -38,7 +38,7 @@ def export(session: Session, project_id: int, checkpoints: Path, run: str, step:
     read_run(session, project_id, run)  # before its name is made part of a path
     folder = checkpoint.folder_of(checkpoints, project_id, run, step)
     kept = checkpoint.steps(folder.parent)
-    known = facts(session, project_id, run, step, kept)
+    known = facts(session, project_id, checkpoints, run, step, kept)
     if step not in kept:
         there = ", ".join(map(str, kept)) or "none"
         raise checkpoint.NotWhole(f"{folder.parent} has no checkpoint of step {step} any more. Steps kept: {there}.")

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from tests.app.conftest import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import spec, sums, trainer
 from tests.workers.working import ended, submit
+
+WHOLE = {"k": {"1": 0.5, "2": 0.5}, "k_eval": [1, 3, 4]}
 
 
 class Done(NamedTuple):
@@ -58,7 +61,7 @@ def client(database_url: str, data: Path) -> Iterator[httpx.Client]:
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         problem_set = sums(client, "sums")
-        whole = ended(client, submit(client, "training", spec("whole", problem_set, k={"1": 0.5, "2": 0.5})), 120)
+        whole = ended(client, submit(client, "training", spec("whole", problem_set, **WHOLE)), 120)
         assert whole["state"] == "succeeded", whole
         model = str(data / "checkpoints" / "1" / "whole" / "step-000000006")
         adapter = {
@@ -122,13 +125,14 @@ def test_the_card_has_the_numbers_of_the_api(folder: Path, client: httpx.Client)
     text = (folder / "README.md").read_text()
     checkpoints = client.get("/v1/runs/whole/curves").raise_for_status().json()["checkpoints"]
     evaluation = next(each["evaluation"] for each in checkpoints if each["step"] == 6)
-    curve = client.get(f"/v1/evaluations/{evaluation}/curve").raise_for_status().json()
+    assert client.get(f"/v1/evaluations/{evaluation}/curve").json()["points"][-1]["k"] == 4
+    asked = {"k": [1, 2, 3, 4]}  # 3 is none of the usual k, and of the spec's k_eval
+    curve = client.get(f"/v1/evaluations/{evaluation}/curve", params=asked).raise_for_status().json()
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) to ([^|]+) \|$", text, re.MULTILINE)
     expected = [
-        (str(point["k"]), *(f"{point[name]:.6g}" for name in ("value", "low", "high"))) for point in curve["points"]
+        (str(point["k"]), *(f"{point[name]:.4f}" for name in ("value", "low", "high"))) for point in curve["points"]
     ]
     assert [tuple(each) for each in rows] == expected
-    assert [point["k"] for point in curve["points"]] == [1, 2, 4]
     assert f"n = 4 completions of each of {curve['problems_used']} problems, judged by `{curve['verifier']}`" in text
 
 
@@ -141,6 +145,7 @@ def test_the_card_says_what_was_trained_on_and_how(folder: Path) -> None:
     assert "All weights were trained." in text
     told = json.loads(text.partition("```json\n")[2].partition("```")[0])
     assert (told["n"], told["optimizer"]["lr"], told["seeds"]) == (4, 0.01, [0])
+    assert f"When: {datetime.now(UTC).date()} (UTC)." in text
     for library in ("torch", "transformers", "trl"):
         assert re.search(rf"{library} \d+\.\d+", text), library
 
@@ -166,6 +171,10 @@ def test_an_adapter_is_merged_and_the_card_says_so(export: Export, data: Path, t
     assert "An adapter (LoRA, r = 2, alpha = 4) was trained and is merged into the weights here" in text
     assert "Seed: 3." in text
     assert '"model": ".../whole/step-000000006"' in text
+    began = "It began from step 6 of the run `whole`, which had come there by reinforcement learning for pass@k"
+    made = "and began from a tiny model that was made on the spot (layers: 1 of width 16, heads: 2) and was taught"
+    assert began in text
+    assert f"on `sums@1` {made}, in 20 supervised steps of 16 answers, the answers to the problems of `sums@1`" in text
     told = [each.read_bytes() for each in out.iterdir()]
     assert not [each for each in told if str(data).encode() in each], "where it lay is for nobody who is given it"
 
