@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,9 +37,10 @@ from workers.sampling.models import model_sha256
 from workers.training.checkpoints import Checkpoint
 from workers.training.drawing import drawn
 from workers.training.loop import Follower
+from workers.training.missing import nothing_said
 from workers.training.models import Policy
 from workers.training.records import StepRecord
-from workers.training.rewards import Rewards
+from workers.training.rewards import Rewards, reasons
 from workers.verifiers import Verification
 
 PAUSE: Final = 0.5  # seconds before a database that is away is tried again
@@ -125,15 +126,19 @@ class JobFollower(Follower):
         evaluation, requests = self._patiently(partial(self._begin, checkpoint))
         if requests:
             self.say(f"step {checkpoint.step}: {len(requests)} completions of held-out problems")
-        begun, samples = time.monotonic(), drawn(policy, self._spec.generation, requests)
+        begun, samples, unsaid = time.monotonic(), drawn(policy, self._spec.generation, requests), Counter[str]()
         while page := [replace(each, text=storable(each.text)) for each in islice(samples, PAGE)]:
             verdicts = self._rewards.verifications([each.text for each in page], [each.problem for each in page])
+            unsaid.update(reasons(verdicts))
             self._patiently(partial(self._store, evaluation, page, verdicts))
             if self._stop.asked:
                 return None
         value = self._patiently(partial(self._value, evaluation))
         if requests:
             self.say(f"step {checkpoint.step}: evaluated in {time.monotonic() - begun:.1f} s")
+        if value is None and unsaid:
+            asked = f"{unsaid.total()} completions of held-out problems at step {checkpoint.step}"
+            raise nothing_said(self._rewards.verifier.full_name, unsaid, asked)
         return value
 
     def _begin(self, checkpoint: Checkpoint) -> tuple[UUID, list[Request]]:

@@ -26,6 +26,7 @@ from workers.training import memory, ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
 from workers.training.configuration import quiet, trl_config
 from workers.training.drawing import drawn, prompt_ids
+from workers.training.missing import MissingRewards
 from workers.training.models import Policy, initial, merged, skeleton, with_adapter
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
@@ -186,12 +187,12 @@ class _Run:
         """What comes before the first step: a checkpoint of the policy as it is, and its evaluation."""
         self._check_vllm()
         self.last = self.last or self._save(0)
-        if self._is_evaluated(self.last.step):
         if self.training.problems.held_out:
             self.follower.say(_kept(self.spec, self.last.bytes_of_weights))
+        if self._is_evaluated(self.last.step):
             self._evaluate(self.last)
-        if self.trainer is not None:
         ranks.of_first(self._prune)  # of an earlier job, which may have kept more
+        if self.trainer is not None:
             self.trainer.start_clock()
 
     def _told(self, record: StepRecord) -> bool:
@@ -340,7 +341,8 @@ class _Run:
             k=1,  # until it follows the plan
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.follow(plan(spec, len(problems)), self.tally, spec.method, self._told)
+        missing = MissingRewards(self.training.rewards, self.follower.say)
+        trainer.follow(plan(spec, len(problems)), self.tally, spec.method, missing, self._told)
         return trainer
 
 
@@ -354,8 +356,6 @@ class _Begin(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         self._begin()
 
 
-def _best(last: Checkpoint | None) -> tuple[float, Path] | None:
-    if last is None or last.manifest.get("best") is None:
 def _kept(spec: TrainingSpec, weights: int) -> str:
     """What of checkpoints stays on the disk, and how much that is."""
     told = f"{weights / 1e6:.1f} MB each"
@@ -367,6 +367,8 @@ def _kept(spec: TrainingSpec, weights: int) -> str:
     return f"on disk stay the weights of {which}: {told}{total}, which keep decides, and the last two checkpoints whole"
 
 
+def _best(last: Checkpoint | None) -> tuple[float, Path] | None:
+    if last is None or last.manifest.get("best") is None:
         return None
     value, folder = last.manifest["best"]
     return (value, Path(folder)) if Path(folder).is_dir() else None

@@ -1,7 +1,7 @@
 """Our verifiers as a reward function of TRL's."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,12 +14,16 @@ class Rewards:
     """What a verifier says of completions, of many at once; the same completion of a problem is judged once a call.
 
     As a reward function it gives None where the verifier says nothing of a completion: its reward is missing.
+
+    Attributes:
+      unsaid: why it says nothing, of each such completion of the last step.
     """
 
     __name__ = "verifier"  # TRL's metrics have it in their names
 
     def __init__(self, verifier: Verifier, problems: Mapping[str, Problem]) -> None:
         self.verifier = verifier
+        self.unsaid: Sequence[str] = ()
         self._problems = {
             name: Asked(each.prompt, each.answer, each.tests, each.metadata) for name, each in problems.items()
         }
@@ -28,7 +32,9 @@ class Rewards:
 
     def __call__(self, completions: Sequence[Any], problem: Sequence[str], **_: Any) -> list[float | None]:
         """The rewards of a step, as TRL asks for them."""
-        return [each.reward for each in self.verifications([_text(each) for each in completions], problem)]
+        found = self.verifications([_text(each) for each in completions], problem)
+        self.unsaid = reasons(found)
+        return [each.reward for each in found]
 
     def verifications(self, texts: Sequence[str], problems: Sequence[str]) -> list[Verification]:
         """What the verifier says of each text as a completion of the problem beside it."""
@@ -44,6 +50,11 @@ class Rewards:
     def close(self) -> None:
         """End the threads; the verifier is its maker's to close."""
         self._threads.shutdown()
+
+
+def reasons(found: Iterable[Verification]) -> list[str]:
+    """Why there is no reward, of each completion without one."""
+    return [str(each.detail.get("reason", "nothing")) for each in found if each.reward is None]
 
 
 def _text(completion: Any) -> str:

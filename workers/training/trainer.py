@@ -18,6 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pkpo.integrations.trl import PKPOTrainer
 from workers.training import states
+from workers.training.missing import MissingRewards
 from workers.training.models import Draw
 from workers.training.plans import RecordedPlan
 from workers.training.records import StepRecord, Tally, group_records
@@ -48,9 +49,17 @@ OF_PLAN: Final = {
 class JobTrainer(PKPOTrainer):
     """Takes what PKPOTrainer takes; `follow` makes it tell its steps."""
 
-    def follow(self, plan: RecordedPlan, tally: Tally, method: str, told: Callable[[StepRecord], bool]) -> None:
+    def follow(
+        self,
+        plan: RecordedPlan,
+        tally: Tally,
+        method: str,
+        missing: MissingRewards,
+        told: Callable[[StepRecord], bool],
+    ) -> None:
         """Make credits by this plan, and call `told` after every step; the training stops where that says so."""
         self.plan: RecordedPlan = plan
+        self._missing = missing
         self._tally, self._method, self._told = tally, method, told
         self._seconds = dict.fromkeys(("sampling", "verifying", "pkpo"), 0.0)
         self._tokens = 0
@@ -90,7 +99,9 @@ class JobTrainer(PKPOTrainer):
 
     def _calculate_rewards(self, *arguments: Any) -> Any:
         with self._timed("verifying"):
-            return super()._calculate_rewards(*arguments)
+            made = super()._calculate_rewards(*arguments)
+        self._missing.check(self.state.global_step + 1, made)
+        return made
 
     def _credited(self, problems: list[str]) -> Any:
         with self._timed("pkpo"):
