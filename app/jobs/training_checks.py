@@ -10,12 +10,17 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
+from app.ingest.verdicts import versioned_name
 from app.jobs.errors import RunInTraining
 from app.jobs.specs.training import TrainingSpec, name_of_run
 from app.models import Job, Problem
 
 LOCK: Final = 0x706B7472  # whoever is to queue a training job of a project holds this advisory lock
-WITHOUT_PROMPTS: Final = "`pkpo problems import` adds what is missing."
+TO_ADD: Final = "`pkpo problems import` adds what is missing."
+# The member of a problem without which a verifier says nothing of its completions.
+NEEDED: Final = {"python-tests": "tests"} | dict.fromkeys(
+    ("exact-match", "numeric-match", "math-verify", "arc-grid"), "answer"
+)
 
 
 def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
@@ -65,8 +70,8 @@ def _one_after_another(session: Session, project_id: int) -> None:
 
 
 def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:
-    """Raise InvalidRequest where a set is not there, too small or without prompts, or where the two sets meet."""
-    training = _usable(session, project_id, spec.problem_set, "/spec/problem_set")
+    """Raise InvalidRequest where a set is not there, too small or not to be judged, or where the two sets meet."""
+    training = _usable(session, project_id, spec.problem_set, spec.verifier, "/spec/problem_set")
     problems = _count(session, training)
     if isinstance(spec.held_out, float):
         held_out = round(spec.held_out * problems)
@@ -83,11 +88,12 @@ def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> Non
             [("/spec/problems_per_step", "more than there are problems")],
         )
     if isinstance(spec.held_out, str):
-        _check_apart(session, training, _usable(session, project_id, spec.held_out, "/spec/held_out"))
+        held_out_set = _usable(session, project_id, spec.held_out, spec.verifier, "/spec/held_out")
+        _check_apart(session, training, held_out_set)
 
 
-def _usable(session: Session, project_id: int, name: str, pointer: str) -> int:
-    """The id of a set with problems, each with a prompt."""
+def _usable(session: Session, project_id: int, name: str, verifier: str, pointer: str) -> int:
+    """The id of a set with problems, each with a prompt, of which the verifier can judge some."""
     try:
         set_id = find_problem_set(session, project_id, name)
     except ProblemSetNotFound:
@@ -101,10 +107,24 @@ def _usable(session: Session, project_id: int, name: str, pointer: str) -> int:
         raise InvalidRequest("This problem set has no problems.", [(pointer, "no problems")])
     if prompts < problems:
         raise InvalidRequest(
-            f"{problems - prompts} of the {problems} problems have no prompt. {WITHOUT_PROMPTS}",
+            f"{problems - prompts} of the {problems} problems have no prompt. {TO_ADD}",
             [(pointer, "without prompts")],
         )
+    _check_judged(session, set_id, versioned_name(verifier)[0], pointer)
     return set_id
+
+
+def _check_judged(session: Session, set_id: int, verifier: str, pointer: str) -> None:
+    """Raise InvalidRequest where no problem has what the verifier holds completions to."""
+    if (needed := NEEDED.get(verifier)) is None:
+        return
+    is_there = func.jsonb_typeof(Problem.tests) != "null" if needed == "tests" else Problem.answer.is_not(None)
+    if not session.scalar(select(func.count()).where(Problem.problem_set_id == set_id, is_there)):
+        raise InvalidRequest(
+            f"The verifier {verifier} needs the {needed} of a problem, and none of these has any: every reward would "
+            f"be missing. {TO_ADD}",
+            [(pointer, f"without {needed}")],
+        )
 
 
 def _count(session: Session, set_id: int) -> int:

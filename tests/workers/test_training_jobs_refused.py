@@ -33,6 +33,9 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
     client.put("/v1/problem-sets/renamed@1", json={}).raise_for_status()
     renamed = [{"problem": "one and one", "prompt": "1+1=", "answer": "2"}]
     client.post("/v1/problem-sets/renamed@1/problems", json={"problems": renamed}).raise_for_status()
+    client.put("/v1/problem-sets/unanswered@1", json={}).raise_for_status()
+    unanswered = [{"problem": f"p{i}", "prompt": f"{i}?", "answer": None, "tests": None} for i in range(4)]
+    client.post("/v1/problem-sets/unanswered@1/problems", json={"problems": unanswered}).raise_for_status()
     client.put("/v1/problem-sets/empty@1", json={}).raise_for_status()
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"k": 5}, "needs groups of at least 5 completions; got 4", "/spec/k"),
@@ -57,6 +60,9 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
         ({"held_out": "nothing"}, "no problem set of this name", "/spec/held_out"),
         ({"problem_set": "empty"}, "has no problems", "/spec/problem_set"),
         ({"problem_set": "silent"}, "1 of the 1 problems have no prompt", "/spec/problem_set"),
+        ({"verifier": "python-tests"}, "needs the tests of a problem, and none of these has any", "/spec/problem_set"),
+        ({"problem_set": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/problem_set"),
+        ({"held_out": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/held_out"),
         ({"held_out": problem_set}, "36 are trained on by their name and 36 by their prompt", "/spec/held_out"),
         ({"held_out": "overlapping"}, "1 are trained on by their name and 1 by their prompt", "/spec/held_out"),
         ({"held_out": "renamed"}, "0 are trained on by their name and 1 by their prompt", "/spec/held_out"),
