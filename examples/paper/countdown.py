@@ -13,13 +13,13 @@ from itertools import product
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stacked import END, VOCABULARY
 from torch import Tensor
 
 Integers = NDArray[np.int64]
 
 LARGEST, HIGHEST = 25, 999
-END, PLUS, MINUS, TIMES, OPEN, CLOSE, DIGIT, EQUALS = 0, 26, 27, 28, 29, 30, 31, 41  # a number is its own id
-VOCABULARY = 48  # a multiple of 8, which tensor cores want; ids from 42 on mean nothing
+PLUS, MINUS, TIMES, OPEN, CLOSE, DIGIT, EQUALS = 26, 27, 28, 29, 30, 31, 41  # a number is its own id
 SIGNS = {PLUS: "+", MINUS: "-", TIMES: "*", OPEN: "(", CLOSE: ")"}
 DEPTH = 5  # levels of parentheses that are followed, more than fit into a completion
 HELD_OUT_SHARE = 16  # one in so many problems is never trained on
@@ -50,6 +50,12 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def passed(self, chosen: Tensor, completions: Tensor) -> Tensor:
+        """Whether each completion (..., n, L) solves its problem, by place (...); bool, (..., n)."""
+        shape = completions.shape[:-1]
+        counts, targets = self.counts[chosen][..., None, :], self.targets[chosen][..., None]
+        return passed(completions, counts.expand(*shape, -1), targets.expand(shape))
 
 
 @cache

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from countdown import END, Problems, passed, problems
-from stacked import Shape, Stack, initial
+from stacked import END, Shape, Stack, initial
+from tasks import TASKS, Problems
 from torch import Tensor
 
 import pkpo
@@ -42,7 +42,7 @@ class Arm:
 class Setting:
     """What all runs of an experiment share."""
 
-    numbers: int
+    numbers: int  # how large problems are: the numbers of countdown, the cells of arc_1d
     n: int
     problems: int  # of a step
     steps: int
@@ -54,6 +54,7 @@ class Setting:
     clip: float = 1.0
     last_rate: float = 0.1  # what the learning rate falls to, a share of its highest
     measure_every: int = 10  # steps over which a schedule that watches pass@k gets its mean
+    task: str = "countdown"
 
 
 def grpo(rewards: Tensor) -> Tensor:
@@ -139,10 +140,9 @@ def solved(stack: Stack, of: Problems, n: int) -> Tensor:
     """How many of n completions of each problem pass, by each policy of the stack, (R, problems)."""
     found, chunk = [], 128 if of.prompts.is_cuda else 16  # so many fit in a processor's cache
     for start in range(0, len(of), chunk):
-        prompts, counts, targets = (each[start : start + chunk] for each in (of.prompts, of.counts, of.targets))
-        drawn = stack.sampled(prompts.expand(stack.R, *prompts.shape), n, of.solutions.shape[1])
-        shape = drawn.shape[:-1]
-        found.append(passed(drawn, counts[:, None].expand(*shape, -1), targets[:, None].expand(shape)).sum(-1))
+        chosen = torch.arange(start, min(start + chunk, len(of)), device=of.prompts.device).expand(stack.R, -1)
+        drawn = stack.sampled(of.prompts[chosen], n, of.solutions.shape[1])
+        found.append(of.passed(chosen, drawn).sum(-1))
     return torch.cat(found, dim=1)
 
 
@@ -156,7 +156,15 @@ def curve(solved_P: np.ndarray[Any, Any], n: int) -> dict[str, list[float]]:
 
 
 def taught(
-    shape: Shape, numbers: int, until: float, seconds: float, seed: int, device: str, dtype: torch.dtype, batch: int
+    shape: Shape,
+    task: str,
+    numbers: int,
+    until: float,
+    seconds: float,
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+    batch: int,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Weights of a policy that learned from solutions until `until` of its completions pass, and how it went.
 
@@ -165,6 +173,7 @@ def taught(
     began = time.monotonic()
     stack = Stack(shape, initial_on(shape, seed, device), dtype)
     optimizer = Optimizer(stack, [1e-3 if shape.hidden < 256 else 4e-4], clip=1.0)
+    problems = TASKS[task].problems
     lessons = problems(400_000 if device == "cuda" else 20_000, numbers, seed + 1, held_out=False, distinct=False)
     lessons = lessons.to(device)
     check = problems(512 if device == "cuda" else 64, numbers, seed + 2, held_out=False).to(device)
@@ -207,6 +216,7 @@ class Training:
         self.stack = Stack(self.shape, self.start.repeat(R, 1), self.dtype)
         rates = [arm.lr or setting.lr for arm in self.arms]
         self.optimizer = Optimizer(self.stack, rates, setting.clip)
+        problems = TASKS[setting.task].problems
         self.pool = problems(setting.pool, setting.numbers, 11, held_out=False).to(self.device)
         self.held_out = problems(setting.held_out, setting.numbers, 12, held_out=True).to(self.device)
         order = np.stack([self._order(arm.seed) for arm in self.arms])
@@ -239,8 +249,7 @@ class Training:
         chosen = self.order[:, step]
         prompts = self.pool.prompts[chosen]
         drawn = self.stack.sampled(prompts, self.setting.n, self.pool.solutions.shape[1])
-        counts = self.pool.counts[chosen][:, :, None].expand(*drawn.shape[:-1], -1)
-        right = passed(drawn, counts, self.pool.targets[chosen][:, :, None].expand(drawn.shape[:-1]))
+        right = self.pool.passed(chosen, drawn)
         rewards = right.float()
         self.ever.scatter_(1, chosen, self.ever.gather(1, chosen) | right.any(-1))
         credits = stacked_credits(rewards, self.ks(), [arm.method for arm in self.arms])

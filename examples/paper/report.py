@@ -24,7 +24,8 @@ from pkpo.strata import curves_by_reference
 
 SMOOTHED = 3  # windows of 10 steps that a line, and a figure at the end, is the mean of
 FIXED = ("k=1", "k=2", "k=4", "k=8", "k=16", "GRPO")
-ORDER = (*FIXED, "K=1", "K=4", "K=16", "K=64")  # come first
+WEIGHTS = tuple(f"k=1, entropy {weight}" for weight in ("0.001", "0.005", "0.01", "0.05", "0.1"))
+ORDER = (*FIXED, *WEIGHTS, "K=1", "K=4", "K=16", "K=64")  # come first
 EDGES = (0.125, 0.5)  # of the strata
 TRAINING = ("cumulative_solve_rate", "entropy", "zero_signal", "reward")
 COLOURS |= {
@@ -164,6 +165,7 @@ FINDINGS = {
     "paper-figure-6": "A larger k solves more of the training problems, at a higher entropy",
     "paper-figure-7": "k = 1 is best at pass@1, k = 8 at pass@16",
     "paper-figure-8": "Four numbers, solved once in a hundred attempts: k = 1 does not stall",
+    "paper-figure-8-arc": "arc_1d: k = 4 ends above k = 1 at pass@1 too; k = 1 solves next to nothing new after step 300",
     "paper-phases": "n = 64: K = 64 has the lowest pass@1, and not the highest pass@64",
     "paper-schedules": "Every schedule trades pass@1 for pass@16; the cross is the policy before training",
 }
@@ -181,6 +183,9 @@ def figures(folder: Path) -> dict[str, go.Figure]:
     if (folder / "hard.jsonl").exists():
         kept = Kept(folder / "hard.jsonl")
         found["paper-figure-8"] = lines(kept, kept.names, [TRAINED[0], PASSES[0], PASSES[2]])
+    if (folder / "arc_1d.jsonl").exists():
+        kept = Kept(folder / "arc_1d.jsonl")
+        found["paper-figure-8-arc"] = lines(kept, kept.names, [TRAINED[0], PASSES[0], PASSES[2]])
     if (folder / "phases.jsonl").exists():
         found["paper-phases"] = against(Kept(folder / "phases.jsonl"), 64)
     return {name: titled(figure, FINDINGS.get(name, name)) for name, figure in found.items()}
@@ -197,9 +202,10 @@ def written(folder: Path) -> dict[str, list[str]]:
         names = [*FIXED, *Kept(folder / "entropy.jsonl").names]
         kept = Kept(*present(folder, "schedules", "rivals", "entropy"), only=names)
         found["entropy"] = [*tables(kept, ["k=1", "k=8"], sixteen), strata(kept, [1, 16])]
-    if (folder / "hard.jsonl").exists():
-        kept = Kept(folder / "hard.jsonl")
-        found["hard"] = [*tables(kept, ["k=1"], sixteen), strata(kept, [1, 16])]
+    for name in ("hard", "arc_1d"):
+        if (folder / f"{name}.jsonl").exists():
+            kept = Kept(folder / f"{name}.jsonl")
+            found[name] = [*tables(kept, ["k=1"], sixteen), strata(kept, [1, 16])]
     if (folder / "phases.jsonl").exists():
         kept = Kept(folder / "phases.jsonl")
         found["phases"] = tables(kept, ["K=1"], ("1", "4", "16", "64"))

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import countdown
 import numpy as np
 import torch
 from learning import Arm, Setting, Training, taught
 from stacked import Shape
+from tasks import sequence_length
 from torch import Tensor
 
 TAUGHT_SEED = 7
@@ -142,10 +142,10 @@ def run(name: str, size: Size, out: Path, end: float, device: str, most_steps: i
     log.path.unlink(missing_ok=True)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     torch.manual_seed(TAUGHT_SEED)
-    length = countdown.prompt_length(experiment.numbers) + countdown.longest_completion(experiment.numbers)
-    shape = Shape(size.hidden, size.layers, size.heads, length)
+    shape = Shape(size.hidden, size.layers, size.heads, sequence_length("countdown", experiment.numbers))
     numbers, teach = experiment.numbers, min(experiment.teach_seconds, (end - time.monotonic()) / 4)
-    start, how = taught(shape, numbers, experiment.until, teach, TAUGHT_SEED, device, dtype, size.teach_batch)
+    until, batch = experiment.until, size.teach_batch
+    start, how = taught(shape, "countdown", numbers, until, teach, TAUGHT_SEED, device, dtype, batch)
     steps = min(experiment.steps, most_steps or experiment.steps)
     setting = Setting(numbers, WANTED_N, size.problems, steps, 1e-4, size.pool, size.held_out, size.every)
     log({"kind": "taught", "experiment": name, "parameters": shape.parameters, "shape": asdict(shape), **how})

@@ -18,18 +18,17 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import countdown
 import torch
-from countdown import problems
 from learning import Arm, Setting, Training, curve, solved, taught
 from reproduce import TAUGHT_SEED, Log, machine
 from stacked import Shape, Stack
+from tasks import TASKS, sequence_length
 from torch import Tensor
 
 ENTROPY_WEIGHTS = (0.001, 0.005, 0.01, 0.05, 0.1)  # those of section 5.2
@@ -38,10 +37,11 @@ WINDOW = 10  # steps of which a run keeps the means
 
 @dataclass(frozen=True)
 class Start:
-    """The taught policy of a study: of how many numbers, and the single-sample pass rate at which teaching ends."""
+    """The taught policy of a study: of which problems, and the single-sample pass rate at which teaching ends."""
 
     numbers: int
     until: float
+    task: str = "countdown"
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,13 @@ class Size:
     steps: float = 1.0
     problems: float = 1.0
     rate: float = 1.0
-    start: Start | None = None  # of its own for all studies
+    starts: Mapping[str, Start] = field(default_factory=dict)  # of its own for all studies of a task
 
 
+TINY = {"countdown": Start(3, 0.02), "arc_1d": Start(8, 0.0, "arc_1d")}
 SIZES = {
     "small": Size(64, 3, 4, 128, (0, 1, 2)),
-    "tiny": Size(32, 2, 2, 64, (0, 1), steps=0.02, problems=0.1, start=Start(3, 0.02)),
+    "tiny": Size(32, 2, 2, 64, (0, 1), steps=0.005, problems=0.1, starts=TINY),
     "full": Size(512, 6, 8, 1024, (0, 1, 2), steps=10.0, problems=6.0, rate=1 / 3),
 }
 
@@ -126,6 +127,7 @@ def note(steps: int) -> list[Arm]:
 
 
 THREE = Start(3, 0.15)
+ARC = Start(10, 0.025, "arc_1d")
 COMMON = Setting(
     numbers=3, n=16, problems=16, steps=210, lr=3e-4, pool=2000, held_out=512, evaluate_every=0, last_rate=0.3
 )
@@ -137,7 +139,13 @@ STUDIES = {
     "entropy": Study(THREE, COMMON, entropy),
     "phases": Study(THREE, OF_64, phases),
     "note": Study(THREE, OF_64, note),
+    "arc_1d": Study(ARC, replace(COMMON, numbers=10, steps=600, pool=160, held_out=256, task="arc_1d"), hard),
 }
+
+
+def begun(study: Study, size: Size) -> Start:
+    """The study's taught policy at a size."""
+    return size.starts.get(study.start.task, study.start)
 
 
 def sized(study: Study, size: Size) -> Setting:
@@ -145,7 +153,7 @@ def sized(study: Study, size: Size) -> Setting:
     part, setting = size.problems, study.setting
     return replace(
         setting,
-        numbers=(size.start or study.start).numbers,
+        numbers=begun(study, size).numbers,
         steps=max(4, round(setting.steps * size.steps)),
         pool=max(setting.problems, round(setting.pool * part)),
         held_out=max(16, round(setting.held_out * part)),
@@ -157,12 +165,12 @@ def started(
     start: Start, size: Size, out: Path, device: str, dtype: torch.dtype
 ) -> tuple[Shape, Tensor, dict[str, Any]]:
     """The taught policy's shape and weights, (1, parameters), and how it was taught; taught once for each OUT."""
-    length = countdown.prompt_length(start.numbers) + countdown.longest_completion(start.numbers)
-    shape = Shape(size.hidden, size.layers, size.heads, length)
-    path = out / f"taught-{start.numbers}-{start.until:g}-{size.hidden}.pt"
+    shape = Shape(size.hidden, size.layers, size.heads, sequence_length(start.task, start.numbers))
+    path = out / f"taught-{start.task}-{start.numbers}-{start.until:g}-{size.hidden}.pt"
     if not path.exists():
         torch.manual_seed(TAUGHT_SEED)
-        weights, how = taught(shape, start.numbers, start.until, 600.0, TAUGHT_SEED, device, dtype, size.teach_batch)
+        task, batch = start.task, size.teach_batch
+        weights, how = taught(shape, task, start.numbers, start.until, 600.0, TAUGHT_SEED, device, dtype, batch)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({"weights": weights.cpu(), "how": how}, path)
     kept = torch.load(path, weights_only=True)
@@ -194,7 +202,8 @@ def opened(path: Path, head: dict[str, Any]) -> Log:
         path.write_text("")
         log({"kind": "study", **head})
         return log
-    other = {key for key, value in head.items() if json.loads(json.dumps(value)) != kept[0].get(key)}
+    told = {key: value for key, value in head.items() if key != "taught"}  # `start` is what came of it
+    other = {key for key, value in told.items() if json.loads(json.dumps(value)) != kept[0].get(key)}
     if other:
         raise ValueError(f"{path} has runs of another {', '.join(sorted(other))}; give another folder as --out")
     path.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -232,7 +241,7 @@ def run(name: str, size_name: str, out: Path, end: float, device: str, only: Seq
     """
     study, size = STUDIES[name], SIZES[size_name]
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    shape, start, how = started(size.start or study.start, size, out, device, dtype)
+    shape, start, how = started(begun(study, size), size, out, device, dtype)
     setting, path = sized(study, size), out / f"{name}.jsonl"
     head = {"study": name, "size": size_name, "setting": asdict(setting), "parameters": shape.parameters}
     log = opened(
@@ -264,6 +273,7 @@ def reference(shape: Shape, start: Tensor, setting: Setting, device: str) -> lis
     """How many of n completions of each held-out problem the taught policy solves: what strata are made of."""
     torch.manual_seed(TAUGHT_SEED + 2)
     stack = Stack(shape, start.clone(), torch.float32)
+    problems = TASKS[setting.task].problems
     held_out = problems(setting.held_out, setting.numbers, 12, held_out=True).to(device)
     return [int(count) for count in solved(stack, held_out, setting.n)[0]]
 

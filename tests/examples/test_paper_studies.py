@@ -206,6 +206,7 @@ def test_tables_say_what_was_kept(paper: Any, out: Path) -> None:
 
 def test_figures_are_drawn_of_every_study(paper: Any, out: Path) -> None:
     figures = paper.report.figures(out)
-    names = {"paper-figure-3", "paper-figure-6", "paper-figure-7", "paper-figure-8", "paper-schedules", "paper-phases"}
+    names = {f"paper-{name}" for name in ("figure-3", "figure-6", "figure-7", "figure-8", "schedules", "phases")}
+    names |= {"paper-figure-8-arc"}
     assert set(figures) == names
     assert {trace.name for trace in figures["paper-phases"].data} >= {"K=1", "K=64", "all four K", "before"}
