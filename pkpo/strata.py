@@ -74,21 +74,23 @@ def curves_by_reference(
         checkpoint, another model, or completions set aside.
       edges: ascending, inside (0, 1); a solve rate that equals one belongs below it.
     Raises:
-      ValueError: the reference has the counts of the evaluation, counts of another number of problems, edges that are
-        not ascending inside (0, 1), or what PassAtKCurve.from_counts refuses.
+      ValueError: the reference has the counts of the evaluation, unless they are none or all of every problem; it has
+        those of another number of problems; edges are not ascending inside (0, 1); or what PassAtKCurve.from_counts
+        refuses.
     """
     totals, passed = (np.atleast_1d(each) for each in inputs.tallies(n, c))
     drawn, solved = (np.atleast_1d(each) for each in inputs.tallies(reference_n, reference_c))
     if drawn.shape != totals.shape:
         raise ValueError(f"the reference must have the same {len(totals)} problems; got shape {drawn.shape}")
-    if np.array_equal(drawn, totals) and np.array_equal(solved, passed):
+    if (drawn == 0).any():
+        raise ValueError(f"the reference must have a completion of each problem; problem {drawn.argmin()} has none")
+    strata, names = _strata(drawn, solved, edges)
+    undecided = solved.any() and (solved < drawn).any()  # two evaluations may both have solved nothing, or everything
+    if undecided and np.array_equal(drawn, totals) and np.array_equal(solved, passed):
         raise ValueError(
             "the reference has the very counts of the evaluation: strata of its own solve rates would be biased by its"
             " luck; take another evaluation, or set completions aside"
         )
-    if (drawn == 0).any():
-        raise ValueError(f"the reference must have a completion of each problem; problem {drawn.argmin()} has none")
-    strata, names = _strata(drawn, solved, edges)
     curves = curves_by_field(totals, passed, strata.tolist(), k, metric=metric, level=level)
     return {names[int(stratum)]: curve for stratum, curve in curves.items()}
 

@@ -41,6 +41,15 @@ def test_strata_are_cut_by_the_solve_rates_of_the_reference() -> None:
     assert list(curves_by_reference(8, [4] * 9, 8, reference_c, 1, edges=[])) == ["never", "(0, 1)", "always"]
 
 
+def test_two_evaluations_that_solved_nothing_have_one_stratum() -> None:
+    """Their counts are equal without being the same evaluation's."""
+    for solved, name in ((0, "never"), (16, "always")):
+        curves = curves_by_reference(16, [solved] * 3, 16, [solved] * 3, 4)
+        assert {stratum: (curve.problems, curve.points[0].value) for stratum, curve in curves.items()} == {
+            name: (3, solved / 16)
+        }
+
+
 def test_strata_of_another_draw_have_no_bias_and_those_of_the_same_draw_would() -> None:
     rng = np.random.default_rng(0)
     p = rng.choice([0.2, 0.4], size=20_000)
