@@ -70,8 +70,8 @@ class Checkpoints:
                 self._quarantine(folder)
             elif found.manifest["config"] != self.config:
                 raise OtherTraining(
-                    f"{self.folder} holds checkpoints of a training with another spec. Give this one another name as "
-                    "run, or move that folder away."
+                    f"{self.folder} holds checkpoints of a training with another spec, or on other problems. Give this "
+                    "one another name as run, or delete that run."
                 )
             elif not found.manifest.get(WEIGHTS_ONLY):
                 return found
