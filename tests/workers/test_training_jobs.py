@@ -13,11 +13,9 @@ from sqlalchemy import URL, make_url
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
-from tests.app.conftest import serving
-from tests.conftest import fresh_database
 from tests.pkpo import exact
 from tests.workers.sampling_jobs import log_of
-from tests.workers.training_jobs import spec, sums, trainer
+from tests.workers.training_jobs import spec, sums, training_service
 from tests.workers.working import ended, submit
 
 KEYS = {
@@ -34,12 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def training(postgres_url: URL, migrated_template: str, folder: Path) -> Iterator[httpx.Client]:
     """A client of a server with a worker that trains beside it, and has secrets in its environment."""
-    with (
-        fresh_database(postgres_url, template=migrated_template) as database_url,
-        serving(database_url, data_dir=folder) as url,
-        trainer(database_url, folder, lease=30.0, log=folder / "worker.log", **KEYS),
-        httpx.Client(base_url=url, timeout=60) as client,
-    ):
+    with training_service(postgres_url, migrated_template, folder, folder / "worker.log", **KEYS) as client:
         yield client
         print((folder / "worker.log").read_text())
 

@@ -12,12 +12,10 @@ pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch w
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
 from pkpo.problems import Problem
-from tests.app.conftest import serving
 from tests.app.ingesting import assert_refused
 from tests.app.processes import eventually
-from tests.conftest import fresh_database
 from tests.workers.sampling_jobs import log_of
-from tests.workers.training_jobs import spec, sums, trainer
+from tests.workers.training_jobs import spec, sums, training_service
 from tests.workers.working import ended, submit
 from workers.training.beginnings import is_of_run, leave_deleted, problems_kept, problems_to_train
 from workers.training.checkpoints import NoRoom
@@ -33,12 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(postgres_url: URL, migrated_template: str, folder: Path) -> Iterator[httpx.Client]:
     """A client of a server with a worker that trains beside it."""
-    with (
-        fresh_database(postgres_url, template=migrated_template) as database_url,
-        serving(database_url, data_dir=folder) as url,
-        trainer(database_url, folder, lease=30.0),
-        httpx.Client(base_url=url, timeout=60) as client,
-    ):
+    with training_service(postgres_url, migrated_template, folder) as client:
         yield client
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import URL
 
+from tests.app.conftest import serving
+from tests.conftest import fresh_database
 from tests.workers.working import FOR_MODELS, program_of_a_worker
 
 PROGRAM = """
@@ -29,6 +32,20 @@ def trainer(
     environment = FOR_MODELS | environment
     with program_of_a_worker(*arguments, data_dir=data_dir, log=log, environment=environment) as process:
         yield process
+
+
+@contextmanager
+def training_service(
+    postgres_url: URL, template: str, folder: Path, log: Path | None = None, **environment: str
+) -> Iterator[httpx.Client]:
+    """A client of a server with a worker that trains beside it, for the tests of a module."""
+    with (
+        fresh_database(postgres_url, template=template) as database_url,
+        serving(database_url, data_dir=folder) as url,
+        trainer(database_url, folder, lease=30.0, log=log, **environment),
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
 
 
 def sums(client: httpx.Client, name: str, first: int = 0, last: int = 6) -> str:
