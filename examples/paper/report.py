@@ -165,7 +165,7 @@ FINDINGS = {
     "paper-figure-6": "A larger k solves more of the training problems, at a higher entropy",
     "paper-figure-7": "k = 1 is best at pass@1, k = 8 at pass@16",
     "paper-figure-8": "Four numbers, solved once in a hundred attempts: k = 1 does not stall",
-    "paper-figure-8-arc": "arc_1d: k = 4 ends above k = 1 at pass@1 too; k = 1 solves next to nothing new after step 300",
+    "paper-figure-8-arc": "arc_1d: k = 4 ends above k = 1 at pass@1 too; from step 300 k = 1 solves nearly nothing new",
     "paper-phases": "n = 64: K = 64 has the lowest pass@1, and not the highest pass@64",
     "paper-schedules": "Every schedule trades pass@1 for pass@16; the cross is the policy before training",
 }
