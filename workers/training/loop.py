@@ -34,7 +34,7 @@ from workers.training.records import StepRecord, Tally
 from workers.training.rewards import Rewards
 from workers.training.teaching import teach
 from workers.training.trainer import JobTrainer
-from workers.training.vllm_colocated import serve_from
+from workers.training.vllm_colocated import check_heads, serve_from
 from workers.training.vllm_server import draw_from, folder_for_weights
 
 ADAPTER: Final = "adapter.safetensors"
@@ -138,7 +138,7 @@ class _Run:
         self.last = ranks.of_first(self.checkpoints.latest)
         self.best: tuple[float, Path] | None = _best(self.last)
         self.tally = Tally(self.spec.ks, len(training.problems.training))
-        ranks.of_first(self._check_memory)
+        ranks.of_first(self._check_machine)
         self.policy = self._policy()
         self.trainer: JobTrainer | None = None
 
@@ -267,8 +267,10 @@ class _Run:
         merged(model).save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
 
-    def _check_memory(self) -> None:
+    def _check_machine(self) -> None:
         bare = skeleton(self.spec, self.training.problems, self.training.roots)
+        if self.spec.generation.engine == "vllm-colocated":
+            check_heads(bare.config)
         self.follower.say(memory.checked(self.spec, bare, ranks.count()))
 
     def _policy(self) -> Policy:

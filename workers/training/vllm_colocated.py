@@ -5,12 +5,14 @@ under the weights that are trained.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from pydantic import ValidationError
 
 from app.jobs.specs.training import Generation
 from workers.sampling import SamplingFailed
@@ -21,6 +23,7 @@ from workers.training.records import StepRecord
 
 DIFFERENCE: Final = "sampling/logprob_difference"
 MOST_DIFFERENT: Final = 0.1  # nats of a token, in the mean; kernels in bfloat16 differ by a tenth of that
+LONGEST: Final = 500  # characters of what vLLM says
 
 
 class OtherWeights(RuntimeError):
@@ -33,6 +36,44 @@ def require_vllm() -> None:
         raise SamplingFailed("vLLM is not installed here: requirements/install.sh vllm does it")
 
 
+def check_heads(config: Any) -> None:
+    """Raise SamplingFailed where vLLM on this processor has no attention for heads of the model's size."""
+    require_vllm()
+    told = config.get_text_config()
+    heads: int | None = getattr(told, "num_attention_heads", None)
+    if torch.cuda.is_available() or heads is None or hasattr(told, "kv_lora_rank"):
+        return  # it has other kernels there
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    served = CPUAttentionBackend.get_supported_head_sizes()
+    size = getattr(told, "head_dim", None) or told.hidden_size // heads
+    if size not in served:
+        raise SamplingFailed(
+            f"vLLM on a processor serves heads of {', '.join(map(str, served))}, and those of this model have {size} "
+            f"(hidden {told.hidden_size}, heads {heads}): take a model of such a size, a tiny one by its hidden and "
+            'heads, or generation.engine "transformers"'
+        )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What keeps vLLM from its start, as a sentence."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, AssertionError, ImportError) as error:
+        # Of several processes it may be the end of another that this one hears of: that costs an attempt.
+        if ranks.count() > 1 and isinstance(error, RuntimeError):
+            raise
+        raise SamplingFailed(f"vLLM does not start here: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    # Of pydantic's the last line is where to read about pydantic.
+    told = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else str(error)
+    lines = told.strip().splitlines()
+    return lines[-1][:LONGEST] if lines else type(error).__name__
+
+
 def serve_from(policy: Policy, folder: Path) -> None:
     """Have the vLLM that TRL starts load the policy from a folder, which the first process writes for all."""
     require_vllm()
@@ -40,7 +81,8 @@ def serve_from(policy: Policy, folder: Path) -> None:
     from trl.generation import vllm_generation
 
     def made(**of_trl: Any) -> Any:
-        return vllm.LLM(**of_trl | _settings(of_trl))
+        with _told():
+            return vllm.LLM(**of_trl | _settings(of_trl))
 
     def written() -> str:
         merged(policy.model).save_pretrained(folder)

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch w
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
 import torch
-from transformers import AutoModelForCausalLM, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from trl.generation import vllm_generation
 
 from app.jobs.specs.training import Lora
@@ -23,9 +23,10 @@ from tests.workers.sampling.tiny import CHARACTERS, ids, save_tiny_model
 from tests.workers.training import small
 from workers.sampling import SamplingFailed
 from workers.training import vllm_colocated
+from workers.training.loop import train
 from workers.training.models import Policy, loaded, with_adapter
 from workers.training.records import StepRecord
-from workers.training.vllm_colocated import DIFFERENCE, OtherWeights, check_parity
+from workers.training.vllm_colocated import DIFFERENCE, OtherWeights, check_heads, check_parity
 
 SERVER = {"engine": "vllm-server", "base_url": "http://127.0.0.1:9/v1"}
 
@@ -76,6 +77,33 @@ def test_without_vllm_a_training_says_how_to_install_it(
     monkeypatch.setattr(vllm_colocated, "find_spec", lambda name: None)
     with pytest.raises(SamplingFailed, match=r"requirements/install.sh vllm"):
         small.trained(tmp_path, small.spec(generation={"max_tokens": 4, **engine}))
+
+
+def test_heads_that_vllm_does_not_serve_on_a_processor_end_the_training_before_it_is_taught(tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="A TRAINING WITH VLLM IS NOT TESTED: vllm is not installed")
+    told = small.spec(generation={"max_tokens": 4, "engine": "vllm-colocated"})
+    follower = small.Listening()
+    sentence = r"serves heads of 32, 64, .* and those of this model have 8 \(hidden 16, heads 2\): take"
+    with small.training(tmp_path, told) as ready, pytest.raises(SamplingFailed, match=sentence):
+        train(ready, follower)
+    assert follower.lines == []
+    for served in (Qwen2Config(hidden_size=96, num_attention_heads=3), Qwen2Config(hidden_size=16, head_dim=64)):
+        check_heads(served)
+
+
+def test_what_keeps_vllm_from_its_start_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("vllm", reason="A TRAINING WITH VLLM IS NOT TESTED: vllm is not installed")
+    monkeypatch.setattr(vllm_generation, "LLM", None)  # which it sets
+    folder = save_tiny_model(tmp_path / "model", characters=f"{CHARACTERS}_")
+    vllm_colocated.serve_from(loaded(str(folder), "_", [tmp_path]), tmp_path / "served")
+    of_trl = {"model": str(tmp_path / "served"), "max_num_batched_tokens": 4096}
+    with pytest.raises(
+        SamplingFailed, match=r"^vLLM does not start here: User-specified max_model_len \(100000\)"
+    ):
+        vllm_generation.LLM(**of_trl, max_model_len=100_000)
+    (tmp_path / "served/config.json").unlink()
+    with pytest.raises(SamplingFailed, match=r"^vLLM does not start here: [^\n]+$"):
+        vllm_generation.LLM(**of_trl, max_model_len=16)
 
 
 def test_vllm_loads_an_adapter_within_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
