@@ -23,19 +23,21 @@ class JobFailed(Exception):
 
 @dataclass
 class Progress:
-    """How much is done of how much, and how fast."""
+    """How much is done of how much, by all attempts, and how fast by this one."""
 
     done: int = 0
     total: int | None = None
+    _by_this: int = 0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
     _told: float = -TOLD_EVERY
 
     def advance(self, done: int) -> None:
         """Count so many more."""
         if not self._marks:
-            self._marks.append((time.monotonic(), self.done))
+            self._marks.append((time.monotonic(), 0))
         self.done += done
-        self._marks.append((time.monotonic(), self.done))
+        self._by_this += done  # `done` may be set to what earlier attempts did, or past what need not be done
+        self._marks.append((time.monotonic(), self._by_this))
         while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > LATELY:
             self._marks.popleft()
 

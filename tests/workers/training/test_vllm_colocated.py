@@ -97,9 +97,7 @@ def test_what_keeps_vllm_from_its_start_is_a_sentence(tmp_path: Path, monkeypatc
     folder = save_tiny_model(tmp_path / "model", characters=f"{CHARACTERS}_")
     vllm_colocated.serve_from(loaded(str(folder), "_", [tmp_path]), tmp_path / "served")
     of_trl = {"model": str(tmp_path / "served"), "max_num_batched_tokens": 4096}
-    with pytest.raises(
-        SamplingFailed, match=r"^vLLM does not start here: User-specified max_model_len \(100000\)"
-    ):
+    with pytest.raises(SamplingFailed, match=r"^vLLM does not start here: User-specified max_model_len \(100000\)"):
         vllm_generation.LLM(**of_trl, max_model_len=100_000)
     (tmp_path / "served/config.json").unlink()
     with pytest.raises(SamplingFailed, match=r"^vLLM does not start here: [^\n]+$"):
