@@ -6,9 +6,10 @@ Importing plotly takes 0.05 s, the first figure of a process 0.2 s and later one
 checks with dictionaries of our own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, log2, log10
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -28,6 +29,7 @@ MARKS = ("circle", "square", "diamond", "triangle-up")
 DASHES = {"solid": "solid", "dotted": "dot", "dashed": "dash", "dash-dotted": "dashdot"}
 
 BINS = 10  # of solve rates strictly between 0 and 1, where n differs between problems or is too large for a bar per c
+FEW_STEPS = 8  # plotly writes ten labels at most, so that of more steps than these none stands between two
 END_BAR = 0.07  # where the all-failed bar stands left of 0, and the all-passed bar right of 1
 
 
@@ -79,7 +81,7 @@ def run_figure(checkpoints: Sequence[CheckpointCurve], ks: Sequence[int | None])
     figure.update_xaxes(
         title_text=f"step · n = {n} · {counted}",
         range=_padded(min(steps), max(steps), 0.04),
-        tickformat=",d",
+        **step_ticks(steps),
         tickvals=sorted(steps) if len(steps) <= 8 else None,
     )
     figure.update_yaxes(
@@ -152,19 +154,32 @@ def k_ticks(ks: Sequence[int], n: int) -> dict[int, str]:
     return ticks | {n: f"{count(n)}<br>n"} if n <= max(ks) else ticks
 
 
+def step_ticks(steps: Iterable[float]) -> dict[str, Any]:
+    """The ticks of an axis of steps, whole ones: of few steps plotly would write halves, each as the next whole one."""
+    known = list(steps)
+    few = not known or max(known) - min(known) <= FEW_STEPS
+    return {"tickformat": ",d"} | ({"dtick": 1} if few else {})
+
+
 def value_range(curve: PassAtKCurve) -> tuple[float, float]:
     """The extent of the value axis: what is known of the ribbon and a margin, at least 0.1 wide for a rate."""
-    return _value_range(curve.points, curve.metric)
+    return range_of(curve.points, curve.metric)
 
 
-def _value_range(points: Sequence[CurvePoint], metric: str) -> tuple[float, float]:
+def range_of(points: Sequence[CurvePoint], metric: str) -> tuple[float, float]:
+    """The extent of an axis of these points and their intervals."""
     known = [v for point in points for v in (point.value, point.low, point.high) if not isnan(v)]
     low, high = min(known), max(known)
     if is_rate(metric) and high - low < 0.1:  # a flat curve should look flat
         low, high = (low + high) / 2 - 0.05, (low + high) / 2 + 0.05
     low, high = _padded(low, high, 0.08)
-    # A rate's axis ends a little outside [0, 1], so that a mark on the border is drawn whole.
-    return (max(low, -0.02), min(high, 1.02)) if is_rate(metric) else (low, high)
+    return of_rates(low, high) if is_rate(metric) else (low, high)
+
+
+def of_rates(low: float, high: float) -> tuple[float, float]:
+    """The extent cut to [0, 1] and so little more that a mark on the border is whole, and no tick lies outside."""
+    edge = 0.02 * (high - low)
+    return max(low, -edge), min(high, 1 + edge)
 
 
 def _points_at(curve: PassAtKCurve, k: int | None) -> list[CurvePoint]:
@@ -175,7 +190,7 @@ def _points_at(curve: PassAtKCurve, k: int | None) -> list[CurvePoint]:
 def _extent(curves: Sequence[PassAtKCurve], ks: Sequence[int | None]) -> tuple[float, float] | None:
     """The extent of the value axis; None, so plotly's own, where no curve has any of the k."""
     points = [point for curve in curves for k in ks for point in _points_at(curve, k)]
-    return _value_range(points, curves[0].metric) if points else None
+    return range_of(points, curves[0].metric) if points else None
 
 
 def _steps(checkpoints: Sequence[CheckpointCurve], k: int | None, place: int, sampling: int) -> go.Scatter:

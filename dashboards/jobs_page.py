@@ -97,8 +97,15 @@ class JobRow:
 
     @property
     def progress(self) -> str:
-        """How far it is, and while it runs how fast: 412 of 1,024, 12/s, 50 s left."""
-        said = [f"{count(self.done)} of {count(self.total)}" if self.total is not None else f"{count(self.done)} done"]
+        """How far it is, and while it runs how fast: 412 of 1,024, 12/s, 50 s left; nothing of what has no steps."""
+        if self.total == 0:
+            return ""
+        unit = " steps" if self.kind == "training" else ""
+        said = [
+            f"{count(self.done)} of {count(self.total)}{unit}"
+            if self.total is not None
+            else f"{count(self.done)}{unit} done"
+        ]
         if self.state == "running" and self.rate:
             said.append(pace(self.rate))
             if self.remaining is not None:

@@ -4,7 +4,7 @@ As in `figures`, no text comes from outside: the name of a metric, or of a run, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log10
 
@@ -23,12 +23,17 @@ from dashboards.figures import (
     RIBBON,
     CheckpointCurve,
     axes_and_ground,
+    of_rates,
     precise,
+    range_of,
+    step_ticks,
 )
 from dashboards.numerals import count, metric_name
 from dashboards.training_log import Point, Series
 from pkpo.curves import CurvePoint
 
+METRIC = "pass_at_k"  # of a trajectory
+LABEL_WIDTH, LABEL_HEIGHT = 0.25, 0.1  # of the axes, on a phone
 GIVEN_UP_OPACITY = 0.7
 LOG_FROM = 100.0  # largest over smallest: where a linear axis would show one outlier and a floor
 
@@ -69,7 +74,7 @@ def series_figure(
             figure.add_trace(_trace(line, points, shape, given_up=True))
         figure.add_trace(_trace(line, line.series.points, shape))
     figure.add_traces([trace for line in lines if (trace := _not_finite(line.series))])
-    figure.update_xaxes(title_text="step", tickformat=",d")
+    figure.update_xaxes(title_text="step", **step_ticks(_every_step([line.series for line in lines])))
     figure.update_yaxes(title_text=title, nticks=6)
     if steps:
         figure.update_yaxes(rangemode="tozero")
@@ -98,7 +103,7 @@ def phases_figure(phases: Sequence[Line]) -> go.Figure:
                 hovertemplate=_hover(line.name),
             )
         )
-    figure.update_xaxes(title_text="step", tickformat=",d")
+    figure.update_xaxes(title_text="step", **step_ticks(_every_step([line.series for line in phases])))
     figure.update_yaxes(title_text="seconds of a step", rangemode="tozero", nticks=6)
     legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"color": INK}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
@@ -109,8 +114,11 @@ def trajectory_figure(
 ) -> go.Figure:
     """pass@high over pass@low, a point for each checkpoint with its intervals, arrows from one to the next."""
     figure = go.Figure(layout=axes_and_ground())
-    for place, checkpoints in enumerate(runs):
-        found = [(each, *pair) for each in checkpoints if (pair := _pair(each, low_k, high_k))]
+    drawn = [[(each, *pair) for each in run if (pair := _pair(each, low_k, high_k))] for run in runs]
+    lows, highs = [low for run in drawn for _, low, _ in run], [high for run in drawn for _, _, high in run]
+    across, upward = (range_of(points, METRIC) if points else (0.0, 1.0) for points in (lows, highs))
+    labels = _Labels(across, upward)
+    for place, found in enumerate(drawn):
         colour = _colour(place)
         figure.add_trace(
             go.Scatter(
@@ -119,9 +127,12 @@ def trajectory_figure(
                 y=[high.value for _, _, high in found],
                 mode="markers+text",
                 text=[
-                    f"step {count(each.step)}" if i in (0, len(found) - 1) else "" for i, (each, *_) in enumerate(found)
+                    labels.of(each.step, low.value, high.value) if i in (0, len(found) - 1) else ""
+                    for i, (each, low, high) in enumerate(found)
                 ],
-                textposition=["bottom right"] * max(len(found) - 1, 0) + ["top left"],
+                textposition=[
+                    labels.place(low.value, high.value, begins=i == 0) for i, (_, low, high) in enumerate(found)
+                ],
                 textfont={"color": INK},
                 marker={"color": colour, "size": 8, "symbol": MARKS[place]},
                 error_x=_bars([low for _, low, _ in found], colour),
@@ -141,11 +152,41 @@ def trajectory_figure(
                 | {"xref": "x", "yref": "y", "axref": "x", "ayref": "y", "text": "", "showarrow": True}
                 | {"arrowhead": 2, "arrowsize": 1.2, "arrowwidth": 1.5, "arrowcolor": colour, "standoff": 5}
             )
-    metric = "pass_at_k"
-    figure.update_xaxes(title_text=metric_name(metric, low_k), tickformat=".2f", nticks=8)
-    figure.update_yaxes(title_text=metric_name(metric, high_k), tickformat=".2f", nticks=6)
+    figure.update_xaxes(title_text=metric_name(METRIC, low_k), range=across, tickformat=".2f", nticks=6)
+    figure.update_yaxes(title_text=metric_name(METRIC, high_k), range=upward, tickformat=".2f", nticks=6)
     legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"color": INK}}
     return figure.update_layout(showlegend=len(runs) > 1, legend=legend, hovermode="closest")
+
+
+@dataclass
+class _Labels:
+    """What was written beside points: where runs begin in one point, each label would lie over the last."""
+
+    across: tuple[float, float]
+    upward: tuple[float, float]
+    written: list[tuple[str, float, float]] = field(default_factory=list)
+
+    def of(self, step: int, x: float, y: float) -> str:
+        """The label of a step, or none where it stands nearby already."""
+        label = f"step {count(step)}"
+        x, y = self._shares(x, y)
+        for text, at_x, at_y in self.written:
+            if text == label and abs(x - at_x) < LABEL_WIDTH and abs(y - at_y) < LABEL_HEIGHT:
+                return ""
+        self.written.append((label, x, y))
+        return label
+
+    def place(self, x: float, y: float, *, begins: bool) -> str:
+        """Where the label stands: of a beginning to the right below, of an end to the left above, but on no axis."""
+        x, y = self._shares(x, y)
+        if begins:
+            return f"{'bottom' if y > LABEL_HEIGHT else 'middle'} {'right' if x < 1 - LABEL_WIDTH else 'left'}"
+        return f"top {'left' if x > LABEL_WIDTH else 'right'}"
+
+    def _shares(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point lies in the figure, from 0 to 1."""
+        (left, right), (bottom, top) = self.across, self.upward
+        return (x - left) / (right - left), (y - bottom) / (top - bottom)
 
 
 def style_of(place: int) -> tuple[int, str]:
@@ -203,6 +244,11 @@ def _hover(name: str) -> str:
 def _steps(points: Sequence[Point]) -> NDArray[np.float64]:
     """As an array, of which plotly writes the bytes: a third of the digits, in a tenth of the time."""
     return np.array([point.step for point in points], dtype=np.float64)
+
+
+def _every_step(series: Sequence[Series]) -> list[float]:
+    drawn = [points for each in series for points in (each.points, *(given_up for _, given_up in each.given_up))]
+    return [point.step for points in drawn for point in points]
 
 
 def _means(points: Sequence[Point]) -> NDArray[np.float64]:
@@ -263,7 +309,8 @@ def _rate_range(series: Sequence[Series]) -> tuple[float, float] | None:
         return None
     low, high = min(values), max(values)
     margin = max(0.05 * (high - low), (0.1 - (high - low)) / 2)
-    return max(low - margin, min(-0.02, low)), min(high + margin, max(1.02, high))
+    bottom, top = of_rates(low - margin, high + margin)
+    return min(bottom, low), max(top, high)  # what somebody logs as a rate need not be one
 
 
 def _wide(series: Sequence[Series]) -> bool:

@@ -1,5 +1,6 @@
 """The page that walks through the demo, and the button on the first page."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -70,6 +71,12 @@ def test_what_waits_says_for_what(client: httpx.Client) -> None:
     assert "A model is made and taught waits for the problems" in walk
     assert walk.count("waits for the taught model") == 2
     assert "/demo" in page(client, "/").values("href")
+
+
+def test_the_command_for_several_seeds_is_that_of_the_document(walked: httpx.Client) -> None:
+    command = ".venv/bin/python examples/demo.py "
+    assert command in page(walked, "/demo").text
+    assert command in Path("docs/demo.md").read_text()
 
 
 def test_the_walk_claims_what_the_intervals_support_and_no_more(walked: httpx.Client) -> None:

@@ -90,6 +90,15 @@ def test_progress_is_told_in_words_with_rate_and_remaining_time_only_while_it_ru
     assert JOB.progress.replace("\N{NO-BREAK SPACE}", " ") == "412 of 1,024, 12/s, 50 s left"
     assert replace(JOB, total=None, remaining=None).progress == "412 done, 12/s"
     assert replace(JOB, state="failed").progress == "412 of 1,024"
+    training = replace(JOB, kind="training", done=244, total=400, rate=0.58, remaining=240.0)
+    assert training.progress.replace("\N{NO-BREAK SPACE}", " ") == "244 of 400 steps, 35/min, 4 min left"
+    assert replace(training, total=None, remaining=None).progress == "244 steps done, 35/min"
+
+
+def test_of_a_model_that_is_taught_and_not_trained_no_steps_are_counted() -> None:
+    taught = replace(JOB, kind="training", state="succeeded", done=0, total=0)
+    assert "succeeded" in listed(jobs=(taught,)).text
+    assert "0 of 0" not in listed(jobs=(taught,)).text
     assert replace(JOB, total=0).share is None
     assert replace(JOB, done=2000).share == 1.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboards.figures import CheckpointCurve
 from dashboards.training_alerts import FLAT_STEPS, alerts
-from dashboards.training_figures import Line, series_figure, trajectory_figure
+from dashboards.training_figures import Line, phases_figure, series_figure, trajectory_figure
 from dashboards.training_log import Life, Point, Series, TrainingLog, by_known_name, known_name
 from dashboards.training_page import lives_notes, training_part
 from pkpo.curves import PassAtKCurve
@@ -146,6 +146,41 @@ def test_the_path_of_the_checkpoints_has_an_arrow_from_each_to_the_next() -> Non
     at = [(curve.points[0].value, curve.points[-1].value) for curve in curves]
     assert ((arrow.ax, arrow.ay), (arrow.x, arrow.y)) == (at[0], at[1])
     assert list(figure.data[0].text) == ["step 0", "", "step 200"]
+
+
+def checkpoint(step: int, passed: int) -> CheckpointCurve:
+    return CheckpointCurve(step, PassAtKCurve.from_counts([16] * 4, [passed] * 4))
+
+
+def test_what_runs_begin_from_and_come_to_is_labelled_once_where_the_labels_would_overlap() -> None:
+    start, other = checkpoint(0, 2), checkpoint(400, 12)
+    figure = trajectory_figure([[start], [start, checkpoint(400, 4)], [start, other]], 1, 16, ["taught", "1", "8"])
+    assert [list(trace.text) for trace in figure.data] == [["step 0"], ["", "step 400"], ["", "step 400"]]
+    assert {trace.textposition[0] for trace in figure.data} == {"bottom right"}, "of one of a single point too"
+    assert [trace.textposition[-1] for trace in figure.data[1:]] == ["top right", "top left"], "away from the axis"
+    figure = trajectory_figure([[start, other], [start, other, checkpoint(500, 12)]], 1, 16)
+    assert [list(trace.text) for trace in figure.data] == [["step 0", "step 400"], ["", "", "step 500"]]
+
+
+def test_no_label_lies_on_an_axis() -> None:
+    (trace,) = trajectory_figure([[checkpoint(0, 0), checkpoint(2, 0)]], 1, 16).data
+    assert list(trace.textposition) == ["middle right", "top right"]
+
+
+def test_the_ends_of_a_curve_that_is_flat_stay_within_0_and_1() -> None:
+    for passed in (0, 16):
+        figure = trajectory_figure([[checkpoint(0, passed), checkpoint(2, passed)]], 1, 16)
+        for axis in (figure.layout.xaxis, figure.layout.yaxis):
+            low, high = axis.range
+            assert -0.01 < low < passed / 16 < high < 1.01, "or a tick lies outside"
+
+
+@pytest.mark.parametrize(("steps", "dtick"), [(1, 1), (4, 1), (9, 1), (11, None)])
+def test_the_axis_of_a_short_run_has_a_label_for_each_step_and_no_half_ones(steps: int, dtick: int | None) -> None:
+    known = series("entropy", [0.5] * steps)
+    for figure in (series_figure([Line("entropy", known)], "entropy"), phases_figure([Line("sampling", known)])):
+        assert figure.layout.xaxis.dtick == dtick
+        assert figure.layout.xaxis.tickformat == ",d"
 
 
 def test_every_metric_has_a_place_and_nothing_none() -> None:
