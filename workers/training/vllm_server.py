@@ -6,6 +6,7 @@ it did not; what counts is that the tokens which it drew are as probable under t
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
 
     def __init__(self, base_url: str, folder: Path, length: int, **of_nccl: Any) -> None:
         self.base_url, self._folder, self._length = base_url, folder, length
+        self._address = f"{base_url}/v1"  # as the spec has it
         self._http = httpx.Client(
             timeout=httpx.Timeout(LONGEST_ANSWER, connect=10),
             transport=httpx.HTTPTransport(retries=3),  # connections that were refused
@@ -81,7 +83,7 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         """The configuration of the server; ServerFailed where it does not tell."""
         answer = self._answer("GET", f"{self.base_url}/server_info", params={"config_format": "json"})
         if answer.status_code == 404:
-            raise ServerFailed(f"The vLLM server {self.base_url} cannot exchange weights: {STARTED_SO}")
+            raise ServerFailed(f"The vLLM server {self._address} cannot exchange weights: {STARTED_SO}")
         return self._part(self._said(answer), "vllm_config")
 
     def init_communicator(self, device: torch.device | str | int = 0) -> None:
@@ -89,11 +91,11 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         model = self._part(self.get_server_info(), "model_config")
         if (mode := self._part(model, "logprobs_mode")) != "processed_logprobs":
             raise ServerFailed(
-                f"The vLLM server {self.base_url} tells {mode}, log-probabilities before the temperature: {STARTED_SO}"
+                f"The vLLM server {self._address} tells {mode}, log-probabilities before the temperature: {STARTED_SO}"
             )
         if (most := self._part(model, "max_model_len")) < self._length:
             raise ServerFailed(
-                f"The vLLM server {self.base_url} takes {most} tokens; the longest prompt and "
+                f"The vLLM server {self._address} takes {most} tokens; the longest prompt and "
                 f"generation.max_tokens are {self._length}"
             )
 
@@ -129,7 +131,7 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
                 return
             time.sleep(0.1)
         raise ServerFailed(
-            f"The vLLM server {self.base_url} answers others too, under weights that change: a training needs one of "
+            f"The vLLM server {self._address} answers others too, under weights that change: a training needs one of "
             "its own"
         )
 
@@ -159,16 +161,16 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         try:
             return self._http.request(method, url, **more)
         except httpx.TransportError as error:
-            raise ServerFailed(f"The vLLM server {self.base_url} does not answer: {error!r}") from error
+            raise ServerFailed(f"The vLLM server {self._address} does not answer: {_in_words(error)}") from error
 
     def _said(self, answer: httpx.Response) -> Any:
         if answer.status_code != 200:
             said = " ".join(answer.text[:500].split())
-            raise ServerFailed(f"The vLLM server {self.base_url} answered {answer.status_code}: {said}".rstrip(": "))
+            raise ServerFailed(f"The vLLM server {self._address} answered {answer.status_code}: {said}".rstrip(": "))
         try:
             return answer.json() if answer.content else None
         except ValueError as error:
-            raise ServerFailed(f"The server {self.base_url} answers otherwise than vLLM's: not in JSON") from error
+            raise ServerFailed(f"The server {self._address} answers otherwise than vLLM's: not in JSON") from error
 
     def _part(self, answer: Any, *path: str | int) -> Any:
         """What lies in an answer under these members, one in the other."""
@@ -178,13 +180,18 @@ class FolderClient(VLLMClient):  # type: ignore[misc]  # trl is not typed
         except (KeyError, IndexError, TypeError) as error:
             lacking = "/".join(map(str, path))
             raise ServerFailed(
-                f"The server {self.base_url} answers otherwise than vLLM's: without {lacking}"
+                f"The server {self._address} answers otherwise than vLLM's: without {lacking}"
             ) from error
         return answer
 
     def close_communicator(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _in_words(error: httpx.TransportError) -> str:
+    """What came in the way, as the system says it without its number: `Connection refused`."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def folder_for_weights(of_training: Path) -> Path:
