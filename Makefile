@@ -47,9 +47,9 @@ worker: install-service
 system-packages:
 	@requirements/system.sh chromium bubblewrap
 
-# Two files at a time; those with tests marked slow come first. ARGS come last: "-n 0" runs one at a time, in this process.
+# Three files at a time, for many tests wait; those with tests marked slow come first. ARGS come last: "-n 0" runs one at a time, in this process.
 test: install-test system-packages
-	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The adapter for verl, which needs an environment of its own.
 test-verl: install-service
