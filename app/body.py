@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from app.errors import MOST_ERRORS, InvalidRequest, UnsupportedMediaType
+from app.errors import MOST_ERRORS, InvalidRequest, UnsupportedMediaType, in_words_of_json
 
 T = TypeVar("T")
 
@@ -141,11 +141,29 @@ def _of_unions(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # As what it is meant, a value has an error within it, or one of another kind than its type.
     meant = {each["loc"] for each in tried if not _is_of_type(each)}
     within = {each["loc"][:depth] for each in tried for depth in range(len(each["loc"]))}
-    return [
+    left = [
         each
         for each in found
         if each["of_several"] is None or not _is_of_type(each) or each["loc"] not in meant | within
     ]
+    return _as_one(left)
+
+
+def _as_one(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The errors, those of a value that is of none of several types being one that names them all."""
+    told: list[dict[str, Any]] = []
+    of_place: dict[tuple[int | str, ...], dict[str, Any]] = {}
+    for each in found:
+        first = of_place.get(each["loc"])
+        if each["of_several"] != each["loc"] or not _is_of_type(each):
+            told.append(each)
+        elif first is None:
+            of_place[each["loc"]] = {**each, "msg": in_words_of_json(each["type"], each["msg"])}
+            told.append(of_place[each["loc"]])
+        else:
+            other = in_words_of_json(each["type"], each["msg"]).removeprefix("Input should be ")
+            first |= {"type": "wrong_type", "msg": f"{first['msg']} or {other}"}
+    return told
 
 
 def _is_of_type(found: Mapping[str, Any]) -> bool:

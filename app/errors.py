@@ -136,7 +136,9 @@ def rules_broken(error: RequestValidationError) -> tuple[str, list[tuple[str, st
     for each in error.errors():
         # A key of the client's own making would be an echo of what it sent.
         location = each["loc"][:-1] if each["type"] == "extra_forbidden" else each["loc"]
-        errors.append((_pointer(location), f"{each['type']}: {_without_value(each)}"))
+        # A validator of ours says all there is to say; "value_error" before it would be pydantic's word for it.
+        kind = "" if each["type"] == "value_error" else f"{each['type']}: "
+        errors.append((_pointer(location), f"{kind}{_without_value(each)}"))
     count = len(errors)
     return f"The request breaks {count} rule{'s' * (count > 1)} of its schema; /docs shows what it takes.", errors
 
@@ -148,7 +150,9 @@ def _without_value(error: Mapping[str, Any]) -> str:
             return message.removeprefix("Value error, ")
         case "json_invalid":
             return "the body is not JSON"
-        case "uuid_parsing" | "enum" | "int_parsing_size":  # pydantic quotes the input
+        case "uuid_parsing":  # here, and below, pydantic quotes the input
+            return "not an id, which is a UUID"
+        case "enum" | "int_parsing_size":
             return "not a valid value"
         case _:
             return in_words_of_json(kind, message)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
+from uuid import UUID
 
 import orjson
 
@@ -90,6 +91,7 @@ class JobCalls(Service):
 
 def _path(job_id: str) -> str:
     """ValueError where it is no id: in an address it could lead elsewhere."""
-    if not job_id.replace("-", "").isalnum():
-        raise ValueError(f"{job_id!a} is no id of a job; pkpo jobs list shows those there are")
-    return f"/v1/jobs/{job_id}"
+    try:
+        return f"/v1/jobs/{UUID(job_id)}"
+    except ValueError:
+        raise ValueError(f"no job has the id {job_id!a}; pkpo jobs list shows those there are") from None

@@ -58,7 +58,8 @@ def test_a_job_is_cancelled_and_retried(client: httpx.Client, tmp_path: Path) ->
 def test_a_mistake_is_told_in_a_sentence(client: httpx.Client) -> None:
     for arguments, sentence in [
         (("show", str(uuid4())), "no job of this id"),
-        (("show", "../runs"), "is no id of a job"),
+        (("show", "../runs"), "no job has the id '../runs'"),
+        (("follow", "nonsense"), "no job has the id 'nonsense'; pkpo jobs list shows those there are"),
         (("submit", "import", "{"), "not JSON"),
         (("submit", "import", "{}", "--upload", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
     ]:

@@ -26,6 +26,19 @@ def refused(client: httpx.Client, told: dict[str, Any]) -> tuple[str, list[str]]
     return " ".join(said), [each["pointer"] for each in found.get("errors", [])]
 
 
+@pytest.mark.parametrize("k", ["8", True, []])
+def test_a_k_of_none_of_its_types_is_told_once(client: httpx.Client, k: Any) -> None:
+    answer = client.post("/v1/jobs", json={"kind": "training", "spec": spec("refused", "sums@1", k=k)})
+    told = "wrong_type: Input should be a valid integer or a valid number or an object"
+    assert answer.json()["errors"] == [{"pointer": "/spec/k", "code": told}]
+    assert "breaks 1 rule of" in answer.json()["detail"]
+
+
+def test_a_sentence_of_ours_has_no_word_of_another_library_before_it(client: httpx.Client) -> None:
+    answer = client.post("/v1/jobs", json={"kind": "training", "spec": spec("refused", "sums@1", k={"1": 0})})
+    assert [each["code"].partition(";")[0] for each in answer.json()["errors"]] == ["a weight of k must be above 0"]
+
+
 def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Client, problem_set: str) -> None:
     sums(client, "overlapping", 5, 8)
     client.put("/v1/problem-sets/silent@1", json={}).raise_for_status()
