@@ -57,6 +57,9 @@ class Connection:
         self.timeout, self.deadline = timeout, deadline
         self._headers = _authorization(api_key or os.environ.get("PKPO_API_KEY"))
         self._complained = False
+        # Made here and not with the first request: OpenSSL has locks, and a process that is forked off while another
+        # thread makes a context would wait for ever when it makes its own.
+        self._trust = httpx.create_ssl_context()
         self.start_anew()
         _connections.add(self)
 
@@ -135,7 +138,7 @@ class Connection:
             if self._http is None:
                 # As many as threads ask for: a pool that is full would make them wait for each other.
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
-                self._http = httpx.Client(headers=self._headers, limits=limits)
+                self._http = httpx.Client(headers=self._headers, limits=limits, verify=self._trust)
             return self._http
 
     def _complain(self, error: ClientError, left: float) -> None:

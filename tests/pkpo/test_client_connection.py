@@ -2,10 +2,12 @@
 
 import logging
 import os
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -198,6 +200,19 @@ def test_a_fork_does_not_use_its_parents_socket() -> None:
     ports = [each.client[1] for each in seen]
     assert len(ports) == 3
     assert ports[0] == ports[2] != ports[1]
+
+
+def test_a_fork_makes_no_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for ever for a lock of OpenSSL's that another thread of its parent held."""
+    with answering(MADE) as (url, _), Client(url) as client:
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: os._exit(2))
+                client.evaluation("child", 0, "p")
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_fork_while_the_client_is_busy_does_not_hang() -> None:
