@@ -132,7 +132,7 @@ def move_on(session: Session, settings: Settings) -> Left:
     for each in waiting:
         there = (each.run.project_id, each.demo.size) not in lacking
         if in_training(session, each.run.project_id, {each.run.name}):
-            continue  # by a job of a run of this name that was deleted: it comes to its end first
+            continue  # by a job from before this run was made: it comes to its end first
         if there and (each.part == "taught" or _is_taught(session, wanted, each)):
             _submit(session, settings, each)
     return Left(bool(waiting), frozenset(lacking))

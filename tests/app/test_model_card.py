@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.auth.service import default_project
 from app.exports.card import card
 from app.exports.facts import Facts, Trained
-from app.exports.trained import Ancestor, lineage
+from app.exports.trained import Ancestor, lineage, trained_by
 from app.jobs.specs.training import TrainingSpec
-from app.models import Job
+from app.models import Job, Run
 from tests.workers.training_jobs import spec
 
 DAYS = (datetime(2026, 11, 19, 23, 50, tzinfo=UTC), datetime(2026, 11, 20, 0, 10, tzinfo=UTC))
@@ -112,3 +113,30 @@ def test_the_lineage_is_that_of_the_jobs(session: Session, tmp_path: Path) -> No
     assert names(path("round", 2)) == [("round", 2, True)]
     assert names(path("mid", 4).replace("checkpoints", "elsewhere")) == []
     assert names("owner/name") == []
+
+
+def test_what_trained_a_run_that_was_deleted_did_not_train_the_next_of_its_name(session: Session) -> None:
+    """Its checkpoints are gone with it, so that another spec trains the run that is there now."""
+    project = default_project(session)
+    now = session.scalars(select(func.now())).one()
+    session.add(Run(project_id=project, name="again", created_at=now))
+    for steps, ended in ((6, now - timedelta(hours=1)), (8, now + timedelta(hours=1))):
+        session.add(
+            Job(
+                project_id=project,
+                kind="training",
+                spec=spec("again", "sums@1", steps=steps),
+                queue="gpu",
+                capability="train",
+                state="succeeded",
+                finished_at=ended,
+            )
+        )
+    session.flush()
+    found = trained_by(session, project, "again")
+    assert found is not None
+    assert found.spec.steps == 8
+    session.execute(delete(Run).where(Run.name == "again"))
+    found = trained_by(session, project, "again")
+    assert found is not None
+    assert found.spec.steps == 6, "of a run that is not there any more the first is as good as any"
