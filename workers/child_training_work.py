@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ from app.jobs.specs.training import TrainingSpec
 from app.models import Problem as StoredProblem
 from app.models import Run
 from app.problem_sets.service import put_problem_set, record_problems
-from app.training.checkpoint import folder_of_run
+from app.training.checkpoint import folder_of_run, identity
 from pkpo.problems import Problem
 from workers.child_training_log import JobFollower, Stop
 from workers.child_verifier import at_hand
@@ -163,9 +162,9 @@ def _folder(settings: Settings, project_id: int, spec: TrainingSpec, seed: int) 
 
 
 def _identity(session: Session, project_id: int, name: str) -> str | None:
-    """What tells a run from all others of its name, in this database or another; None where there is none."""
+    """That of the run of a name; None where there is none."""
     found = session.execute(select(Run.id, Run.created_at).filter_by(project_id=project_id, name=name)).one_or_none()
-    return None if found is None else f"{found.id} of {found.created_at.astimezone(UTC).isoformat()}"
+    return None if found is None else identity(*found)
 
 
 def _record_held_out(session: Session, project_id: int, name: str, problems: Problems) -> None:

@@ -14,6 +14,7 @@ from app.estimates.responses import RunResponse
 from app.ingest.schemas import Name
 from app.runs import service
 from app.runs.schemas import RunChanges
+from app.training.checkpoint import folder_of_run
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -35,5 +36,6 @@ def delete_run(run: RunName, caller: Admin, session: SessionDep, request: Reques
     So are the weights of its checkpoints that lie on a disk of this server, right after the answer. Problems and
     verifiers stay. The audit log keeps who deleted it, and when. A run that a job trains is not deleted: 409.
     """
-    service.delete_run(session, caller, run)
-    afterwards.add_task(service.remove_weights, request.app.state.settings.checkpoints, caller.project_id, run)
+    deleted = service.delete_run(session, caller, run)
+    folder = folder_of_run(request.app.state.settings.checkpoints, caller.project_id, run)
+    afterwards.add_task(service.remove_weights, folder, deleted)

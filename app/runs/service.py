@@ -15,7 +15,7 @@ from app.estimates.runs import read_run
 from app.jobs.training_checks import check_left
 from app.models import AuditLog, Run
 from app.runs.schemas import RunChanges
-from app.training.checkpoint import folder_of_run
+from app.training.checkpoint import identity, run_of
 
 
 def change_run(session: Session, project_id: int, name: str, changes: RunChanges) -> RunSummary:
@@ -34,8 +34,8 @@ def _values(changes: RunChanges) -> dict[str, Any]:
     return values
 
 
-def delete_run(session: Session, caller: Caller, name: str) -> None:
-    """Delete the run with all that is stored of it, and say so in the audit log.
+def delete_run(session: Session, caller: Caller, name: str) -> str:
+    """Delete the run with all that is stored of it, and say so in the audit log; its `identity`.
 
     Raises:
       RunNotFound: there is none.
@@ -43,7 +43,7 @@ def delete_run(session: Session, caller: Caller, name: str) -> None:
     """
     run = read_run(session, caller.project_id, name)
     check_left(session, caller.project_id, name)
-    deleted = session.execute(delete(Run).where(Run.id == run.id).returning(Run.id)).one_or_none()
+    deleted = session.execute(delete(Run).where(Run.id == run.id).returning(Run.id, Run.created_at)).one_or_none()
     if deleted is None:  # somebody else was first
         raise RunNotFound
     session.add(
@@ -55,12 +55,14 @@ def delete_run(session: Session, caller: Caller, name: str) -> None:
             detail={"checkpoints": run.checkpoints, "evaluations": run.evaluations},
         )
     )
+    return identity(*deleted)
 
 
-def remove_weights(checkpoints: Path, project_id: int, name: str) -> None:
-    """Remove the checkpoints of a run that was deleted, where this machine sees them."""
-    folder = folder_of_run(checkpoints, project_id, name)
-    doomed = folder.with_name(f"{name}~deleted")  # no run can have this name
+def remove_weights(folder: Path, deleted: str) -> None:
+    """Remove the checkpoints of the run of this identity, where this machine sees them."""
+    if run_of(folder) != deleted:  # nothing is there, or a new run of its name trains already
+        return
+    doomed = folder.with_name(f"{folder.name}~deleted")  # no run can have this name
     shutil.rmtree(doomed, ignore_errors=True)  # of a removal that was cut short
     with suppress(OSError):  # there is none, or none that this machine may touch
         folder.rename(doomed)  # at once: a training of this name may begin

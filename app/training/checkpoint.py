@@ -5,11 +5,13 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 STATE: Final = "training"  # the folder of what only the training needs
 MANIFEST: Final = "checkpoint.json"
+RUN: Final = "run.json"  # in the folder of a run: which one it is of
 WEIGHTS_ONLY: Final = "weights_only"  # in the manifest: no training goes on from here
 
 
@@ -87,6 +89,19 @@ def steps(folder: Path) -> list[int]:
 def folder_of_run(checkpoints: Path, project_id: int, run: str) -> Path:
     """Where a training leaves its checkpoints."""
     return checkpoints / str(project_id) / run
+
+
+def identity(run_id: int, created_at: datetime) -> str:
+    """What tells a run from all others of its name, in this database or another."""
+    return f"{run_id} of {created_at.astimezone(UTC).isoformat()}"
+
+
+def run_of(folder: Path) -> str | None:
+    """The identity of the run that a folder is of; None where none is noted."""
+    try:
+        return str(json.loads((folder / RUN).read_text()))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def folder_of(checkpoints: Path, project_id: int, run: str, step: int) -> Path:

@@ -1,5 +1,7 @@
 """PATCH and DELETE /v1/runs/{run}."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.auth.service import create_key
 from app.models import ApiKey, AuditLog
+from app.runs.service import remove_weights
+from app.training.checkpoint import RUN as NOTED
 from tests.app.ingesting import (
     WRITTEN,
     assert_refused,
@@ -122,3 +126,15 @@ def test_who_deleted_a_run_is_in_the_audit_log(client: httpx.Client, session: Se
     admin = session.scalars(select(ApiKey.id).filter_by(name="admin")).one()
     assert (row.subject, row.api_key_id) == ("codellama-7b", admin)
     assert row.detail == {"checkpoints": 1, "evaluations": 1}
+
+
+def test_the_weights_of_a_deleted_run_are_removed_and_those_of_the_next_of_its_name_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    remove_weights(folder, "7 of today")  # none are there
+    for of, kept in (("7 of today", False), ("8 of today", True), (None, True)):
+        (folder / "step-000000001").mkdir(parents=True, exist_ok=True)
+        (folder / NOTED).unlink(missing_ok=True)
+        if of is not None:
+            (folder / NOTED).write_text(json.dumps(of))
+        remove_weights(folder, "7 of today")
+        assert [each.name for each in tmp_path.iterdir()] == (["run"] if kept else [])
