@@ -39,7 +39,69 @@ def test_a_sentence_of_ours_has_no_word_of_another_library_before_it(client: htt
     assert [each["code"].partition(";")[0] for each in answer.json()["errors"]] == ["a weight of k must be above 0"]
 
 
-def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Client, problem_set: str) -> None:
+WRONG: list[tuple[dict[str, Any], str, str]] = [  # what of a spec, what is said of it, and where
+    ({"k": 5}, "needs groups of at least 5 completions; got 4", "/spec/k"),
+    ({"micro_batch": 3}, "micro_batch must divide", "/spec/micro_batch"),
+    (
+        {"steps": None, "until": {"saturated_for": 2}, "optimizer": {"schedule": "linear"}},
+        "steps",
+        "/spec/optimizer/schedule",
+    ),
+    ({"transform": "mixed(x)"}, "lam of mixed must be a number", "/spec/transform"),
+    ({"keep": 0}, "greater than or equal to 1", "/spec/keep"),
+    ({"model": {"init": "tiny", "hidden": 130}}, "a multiple of 8", "/spec/model/hidden"),
+    (
+        {"model": {"init": "tiny", "hidden": 24, "heads": 5}},
+        "a multiple of twice the 5 heads",
+        "/spec/model/hidden",
+    ),
+    ({"model": {"init": "tiny", "size": 8}}, "are init, hidden, layers, heads, seed, teach", "/spec/model"),
+    ({"model": {"init": "tiny", "teach": {"steps": "x"}}}, "a valid integer", "/spec/model/teach/steps"),
+    ({"model": 3}, "a valid string", "/spec/model"),
+    ({"problem_set": "nothing"}, "no problem set of this name", "/spec/problem_set"),
+    ({"held_out": "nothing"}, "no problem set of this name", "/spec/held_out"),
+    ({"problem_set": "empty"}, "has no problems", "/spec/problem_set"),
+    ({"problem_set": "silent"}, "1 of the 1 problems have no prompt", "/spec/problem_set"),
+    ({"verifier": "python-tests"}, "needs the tests of a problem, and none of these has any", "/spec/problem_set"),
+    ({"problem_set": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/problem_set"),
+    ({"held_out": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/held_out"),
+    ({"held_out": "sums@1"}, "36 are trained on by their name and 36 by their prompt", "/spec/held_out"),
+    ({"held_out": "overlapping"}, "1 are trained on by their name and 1 by their prompt", "/spec/held_out"),
+    ({"held_out": "renamed"}, "0 are trained on by their name and 1 by their prompt", "/spec/held_out"),
+    ({"held_out": 0.01}, "held_out = 0.01 of 36 problems is less than one", "/spec/held_out"),
+    ({"problems_per_step": 28}, "there are 27 to train on", "/spec/problems_per_step"),
+    ({"verifier_options": {"loud": True}}, "does not take these options", "/spec/verifier_options"),
+    ({"model": "/etc"}, "not in a folder that models may be in", "/spec/model"),
+    ({"model": "no/../name"}, "neither a hub name", "/spec/model"),
+    ({"model": {"init": "huge"}}, "tiny", "/spec/model/init"),
+    ({"pad_token": "+"}, "a pad token of its own", "/spec/pad_token"),
+    ({"lora": {}}, "a tiny one is trained whole", "/spec/lora"),
+    ({"generation": {"prompt": "chat"}}, "no chat template", "/spec/generation/prompt"),
+    ({"generation": {"max_tokens": 1024}}, "holds 1024 tokens", "/spec/generation/max_tokens"),
+    (
+        {"generation": {"engine": "vllm-server", "base_url": "http://gpu:abc/v1"}},
+        "must have the host",
+        "/spec/generation/base_url",
+    ),
+    (
+        {"generation": {"engine": "vllm-server", "base_url": "http://a..b/v1"}},
+        "must have the host",
+        "/spec/generation/base_url",
+    ),
+    (
+        {"generation": {"engine": "vllm-server", "base_url": "http://user:canary@gpu-01:8001/v1"}},
+        "should match pattern",
+        "/spec/generation/base_url",
+    ),
+    ({"model": "https://user:canary@hub.example/model"}, "neither a hub name", "/spec/model"),
+    ({"k": {"1": 0, "2": 0}}, "a weight of k must be above 0", "/spec/k"),
+    ({"optimizer": {"warmup": 50}, "steps": 2}, "optimizer.warmup must be below steps=2", "/spec/optimizer/warmup"),
+    ({"k": {"schedule": "step", "from": 4, "to": 1, "at": 1500}}, "k would never change", "/spec/k"),
+]
+
+
+def fill_unsuitable_sets(client: httpx.Client) -> None:
+    """Those that WRONG names."""
     sums(client, "overlapping", 5, 8)
     client.put("/v1/problem-sets/silent@1", json={}).raise_for_status()
     client.post("/v1/problem-sets/silent@1/problems", json={"problems": [{"problem": "p", "answer": "1"}]})
@@ -50,66 +112,11 @@ def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Cli
     unanswered = [{"problem": f"p{i}", "prompt": f"{i}?", "answer": None, "tests": None} for i in range(4)]
     client.post("/v1/problem-sets/unanswered@1/problems", json={"problems": unanswered}).raise_for_status()
     client.put("/v1/problem-sets/empty@1", json={}).raise_for_status()
-    cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"k": 5}, "needs groups of at least 5 completions; got 4", "/spec/k"),
-        ({"micro_batch": 3}, "micro_batch must divide", "/spec/micro_batch"),
-        (
-            {"steps": None, "until": {"saturated_for": 2}, "optimizer": {"schedule": "linear"}},
-            "steps",
-            "/spec/optimizer/schedule",
-        ),
-        ({"transform": "mixed(x)"}, "lam of mixed must be a number", "/spec/transform"),
-        ({"keep": 0}, "greater than or equal to 1", "/spec/keep"),
-        ({"model": {"init": "tiny", "hidden": 130}}, "a multiple of 8", "/spec/model/hidden"),
-        (
-            {"model": {"init": "tiny", "hidden": 24, "heads": 5}},
-            "a multiple of twice the 5 heads",
-            "/spec/model/hidden",
-        ),
-        ({"model": {"init": "tiny", "size": 8}}, "are init, hidden, layers, heads, seed, teach", "/spec/model"),
-        ({"model": {"init": "tiny", "teach": {"steps": "x"}}}, "a valid integer", "/spec/model/teach/steps"),
-        ({"model": 3}, "a valid string", "/spec/model"),
-        ({"problem_set": "nothing"}, "no problem set of this name", "/spec/problem_set"),
-        ({"held_out": "nothing"}, "no problem set of this name", "/spec/held_out"),
-        ({"problem_set": "empty"}, "has no problems", "/spec/problem_set"),
-        ({"problem_set": "silent"}, "1 of the 1 problems have no prompt", "/spec/problem_set"),
-        ({"verifier": "python-tests"}, "needs the tests of a problem, and none of these has any", "/spec/problem_set"),
-        ({"problem_set": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/problem_set"),
-        ({"held_out": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/held_out"),
-        ({"held_out": problem_set}, "36 are trained on by their name and 36 by their prompt", "/spec/held_out"),
-        ({"held_out": "overlapping"}, "1 are trained on by their name and 1 by their prompt", "/spec/held_out"),
-        ({"held_out": "renamed"}, "0 are trained on by their name and 1 by their prompt", "/spec/held_out"),
-        ({"held_out": 0.01}, "held_out = 0.01 of 36 problems is less than one", "/spec/held_out"),
-        ({"problems_per_step": 28}, "there are 27 to train on", "/spec/problems_per_step"),
-        ({"verifier_options": {"loud": True}}, "does not take these options", "/spec/verifier_options"),
-        ({"model": "/etc"}, "not in a folder that models may be in", "/spec/model"),
-        ({"model": "no/../name"}, "neither a hub name", "/spec/model"),
-        ({"model": {"init": "huge"}}, "tiny", "/spec/model/init"),
-        ({"pad_token": "+"}, "a pad token of its own", "/spec/pad_token"),
-        ({"lora": {}}, "a tiny one is trained whole", "/spec/lora"),
-        ({"generation": {"prompt": "chat"}}, "no chat template", "/spec/generation/prompt"),
-        ({"generation": {"max_tokens": 1024}}, "holds 1024 tokens", "/spec/generation/max_tokens"),
-        (
-            {"generation": {"engine": "vllm-server", "base_url": "http://gpu:abc/v1"}},
-            "must have the host",
-            "/spec/generation/base_url",
-        ),
-        (
-            {"generation": {"engine": "vllm-server", "base_url": "http://a..b/v1"}},
-            "must have the host",
-            "/spec/generation/base_url",
-        ),
-        (
-            {"generation": {"engine": "vllm-server", "base_url": "http://user:canary@gpu-01:8001/v1"}},
-            "should match pattern",
-            "/spec/generation/base_url",
-        ),
-        ({"model": "https://user:canary@hub.example/model"}, "neither a hub name", "/spec/model"),
-        ({"k": {"1": 0, "2": 0}}, "a weight of k must be above 0", "/spec/k"),
-        ({"optimizer": {"warmup": 50}, "steps": 2}, "optimizer.warmup must be below steps=2", "/spec/optimizer/warmup"),
-        ({"k": {"schedule": "step", "from": 4, "to": 1, "at": 1500}}, "k would never change", "/spec/k"),
-    ]
-    for more, sentence, pointer in cases:
+
+
+def test_what_is_wrong_with_the_spec_the_sets_and_the_verifier(client: httpx.Client, problem_set: str) -> None:
+    fill_unsuitable_sets(client)
+    for more, sentence, pointer in WRONG:
         said, pointers = refused(client, spec("refused", problem_set) | more)
         assert sentence in said, (more, said)
         assert set(pointers) == {pointer}, (more, pointers)
