@@ -23,7 +23,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from app.embedded_postgres.cluster import binary
-from tests.app.processes import CHECKOUT, eventually
+from tests.app.processes import CHECKOUT, children, command_line, eventually
 
 DOCKERFILES = ("Dockerfile", "Dockerfile.gpu")
 OURS = ("password", "setup", "api", "worker", "worker-gpu")
@@ -254,6 +254,6 @@ def postgres_of(containers: Containers) -> Iterator[None]:
 
 def loaded_from(pid: int) -> Path:
     """The folder that the API of this supervisor takes its modules from."""
-    child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-    words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+    said = (command_line(child).split() for child in children(pid))
+    words = next(words for words in said if "--app-dir" in words)
     return Path(words[words.index("--app-dir") + 1])

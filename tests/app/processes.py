@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
+Found = TypeVar("Found")
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAUNCHER = """
 import sys
@@ -96,12 +98,13 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Returns when the condition holds; fails when it does not hold in a time that is ample on a busy machine too."""
+def eventually(condition: Callable[[], Found], seconds: float = 60) -> Found:
+    """What the condition gives once it holds; fails when that does not come in a time ample on a busy machine too."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
+    return found
 
 
 def kill(pid: int) -> None:

@@ -17,6 +17,7 @@ from app.demo.problems import Made
 from app.jobs.specs import TrainingSpec
 from app.models import Job, Run
 from tests.app.conftest import serving
+from tests.app.processes import command_line
 
 
 def made(count: int) -> Made:
@@ -156,7 +157,7 @@ def makers() -> set[int]:
     """The processes that this one started to make problems, from whichever of its threads."""
     lists = Path("/proc/self/task").glob("*/children")
     started = {int(pid) for each in lists for pid in each.read_text().split()}
-    return {pid for pid in started if "app.demo.problems" in Path(f"/proc/{pid}/cmdline").read_text()}
+    return {pid for pid in started if "app.demo.problems" in command_line(pid)}
 
 
 def test_an_archived_demo_is_forgotten_until_it_is_begun_again(session: Session, begun: Demo) -> None:

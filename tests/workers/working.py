@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.app.processes import CHECKOUT, children, eventually
+from tests.app.processes import CHECKOUT, children, command_line, eventually
 
 LEASE = 2.5  # seconds: a busy machine may keep a heartbeat waiting
 PROGRAM = """
@@ -67,18 +67,14 @@ def send(pid: int, number: signal.Signals) -> None:
 
 def job_process(worker_pid: int) -> int:
     """The pid of the job that a worker runs."""
-    eventually(lambda: jobs_of(worker_pid), seconds=30)
-    return jobs_of(worker_pid)[0]
+    return eventually(lambda: jobs_of(worker_pid), seconds=30)[0]
 
 
 def jobs_of(worker_pid: int) -> list[int]:
-    """The pids of its jobs; importing croniter runs `file`, for a moment another child."""
-    found = []
-    for pid in children(worker_pid):
-        with suppress(FileNotFoundError):
-            if b"child" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
+    """The pids of its jobs; what it has forked for something else has, for a moment, the worker's own command line."""
+    own = command_line(worker_pid)
+    said = {pid: command_line(pid) for pid in children(worker_pid)}
+    return [pid for pid, words in said.items() if "child" in words and words != own]
 
 
 def results(problems: int, n: int) -> bytes:
