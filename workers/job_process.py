@@ -6,9 +6,11 @@ something else, when the worker stops, and after every job that did not come to 
 """
 
 import asyncio
+import getpass
 import os
 import signal
 import socket
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +38,7 @@ class JobProcess:
 
     process: Process
     loads: str | None
+    _scratch: tempfile.TemporaryDirectory[str]
     _line: asyncio.StreamWriter | None = None
     _listening: asyncio.Task[None] | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +49,7 @@ class JobProcess:
         cls, command: Sequence[str], attempt: Attempt, environment: Mapping[str, str], loads: str | None
     ) -> Self:
         """One that does the job, and stays after it where there is something to keep loaded."""
+        scratch = tempfile.TemporaryDirectory(prefix="job-", ignore_cleanup_errors=True)
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -55,16 +59,17 @@ class JobProcess:
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
-                env=dict(environment) | ({} if loads is None else {LINE: str(theirs.fileno())}),
+                env=_temporary(scratch.name, environment) | ({} if loads is None else {LINE: str(theirs.fileno())}),
                 pass_fds=() if loads is None else (theirs.fileno(),),
                 start_new_session=True,
             )
         except BaseException:
             ours.close()
+            scratch.cleanup()
             raise
         finally:
             theirs.close()
-        made = cls(process, loads)
+        made = cls(process, loads, scratch)
         if loads is None:
             ours.close()
         else:
@@ -101,7 +106,7 @@ class JobProcess:
         return self._taken.is_set()
 
     async def end(self, grace: float) -> None:
-        """Return when the process is gone, and all of its group are killed."""
+        """Return when the process is gone, all of its group are killed, and its temporary files are removed."""
         if not self.has_ended and grace > 0:
             self._signal(signal.SIGTERM)
             with suppress(TimeoutError):
@@ -111,6 +116,7 @@ class JobProcess:
         if self._line is not None and self._listening is not None:
             self._listening.cancel()
             self._line.close()
+        await asyncio.to_thread(self._scratch.cleanup)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError):
@@ -120,6 +126,19 @@ class JobProcess:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)  # it leads a group of its own
+
+
+def _temporary(folder: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process whose temporary files lie in the folder, but for the kernels that it compiles.
+
+    vLLM leaves sockets behind, and whatever is killed leaves what it had. torch would compile its kernels for each job.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"uid_{os.getuid()}"
+    kernels = os.path.join(tempfile.gettempdir(), f"torchinductor_{user}")  # where torch itself keeps them
+    return {"TORCHINDUCTOR_CACHE_DIR": kernels} | dict(environment) | {"TMPDIR": folder}
 
 
 class Standby:

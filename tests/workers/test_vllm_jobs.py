@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from signal import SIGKILL
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import httpx
@@ -61,14 +62,13 @@ def vllm_server(model: Path, log: Path) -> Iterator[str]:
     options += f" --logprobs-mode processed_logprobs --worker-extension-cls {EXTENSION}"  # for a training
     told = ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(CONTEXT), *options.split()]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), *told]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=os.environ | ON_A_PROCESSOR | FOR_A_TRAINING, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        end(process)
+    with log.open("wb") as out, TemporaryDirectory() as sockets:
+        settings = {"VLLM_RPC_BASE_PATH": sockets, **ON_A_PROCESSOR, **FOR_A_TRAINING}
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=out, stderr=out, start_new_session=True)
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            end(process)
 
 
 @contextmanager
