@@ -26,8 +26,8 @@ from app.jobs import service
 from app.models import Completion, Evaluation, Job
 from benchmarks.ratio import Ratio
 from tests.app.conftest import serving
-from workers.child_sampling import run
-from workers.child_work import Shelf, Work
+from workers.child.sampling import run
+from workers.child.work import Shelf, Work
 from workers.sampling import SamplingSettings, by_problem
 
 PROBLEMS, N, MAX_TOKENS = 48, 16, 192

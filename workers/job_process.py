@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from app.ingest.canonical import canonical_json
 from app.jobs.service import Attempt, Claimed
-from workers.child import LINE, OVER, TAKEN
+from workers.child.process import LINE, OVER, TAKEN
 
 QUEUE_OF_MODELS: Final = "gpu"
 PATIENCE: Final = 5.0  # seconds in which a process that waits for a job takes it

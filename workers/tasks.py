@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.jobs import service
 from app.jobs.service import Attempt, AttemptLost, Claimed
-from workers.child import PARENT
+from workers.child.process import PARENT
 from workers.heartbeat import Heartbeat, Lease
 from workers.job_process import JobProcess, Standby, loads
 

@@ -19,8 +19,8 @@ from app.ingest.queries import add_problems, lock_problems
 from app.ingest.schemas import NewEvaluation
 from app.jobs import service
 from app.jobs.service import AttemptLost
-from workers.child import main
-from workers.child_work import Work
+from workers.child.process import main
+from workers.child.work import Work
 
 BATCHES, ROWS = 40, 10  # written one after the other, in so many rows each
 # As a careless job would, it takes what it writes for right, whatever is there.

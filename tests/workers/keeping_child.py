@@ -2,8 +2,8 @@
 
 import sys
 
-from workers.child import main
-from workers.child_work import Work
+from workers.child.process import main
+from workers.child.work import Work
 
 
 class Kept:

@@ -14,7 +14,7 @@ from tests.app.processes import eventually, kill, lives
 from tests.workers.sampling.test_openai_engine import Asked, Reply, completion, server
 from tests.workers.sampling_jobs import PROBLEMS, sampler, spec
 from tests.workers.working import ended, job, job_process, send, submit
-from workers.child import LOST
+from workers.child.process import LOST
 
 N, FEW, HELD = 12, 12, 24  # completions of a problem; those that an attempt is given; those that it waits for
 ZOMBIE = 4  # the era in which the frozen worker's job is awake

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.child_verifier import at_hand
-from workers.child_work import JobFailed
+from workers.child.verifier import at_hand
+from workers.child.work import JobFailed
 
 
 def test_a_sandbox_that_is_not_there_ends_the_job_and_says_how_to_have_it(

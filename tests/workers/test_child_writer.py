@@ -7,7 +7,7 @@ from itertools import count, pairwise
 
 import pytest
 
-from workers.child_writer import EVERY, MOST, ROOM, Writer
+from workers.child.writer import EVERY, MOST, ROOM, Writer
 
 
 def test_everything_is_written_once_and_in_order_though_writing_is_slow() -> None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from workers.child_work import LATELY, Progress
+from workers.child.work import LATELY, Progress
 
 
 class Clock:

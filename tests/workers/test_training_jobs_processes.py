@@ -25,7 +25,7 @@ def weights(data_dir: Path, run: str) -> bytes:
 
 def others(worker_pid: int) -> list[int]:
     """The pids of the processes beside the first one of the job."""
-    return [pid for pid in children(job_process(worker_pid)) if "child_training_rank" in command_line(pid)]
+    return [pid for pid in children(job_process(worker_pid)) if "child.training_rank" in command_line(pid)]
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ from app.jobs.service import Attempt, AttemptLost
 from app.models import Job, Metric, Project, TrainingGroup
 from tests.conftest import run
 from tests.workers.training import small
-from workers.child_training_log import JobFollower, Stop
-from workers.child_work import Work
+from workers.child.training_log import JobFollower, Stop
+from workers.child.work import Work
 from workers.training.records import GroupRecord, StepRecord
 from workers.training.rewards import Rewards
 from workers.verifiers import verifier

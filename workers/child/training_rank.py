@@ -1,4 +1,4 @@
-"""A process of a training beside the first one: `python -m workers.child_training_rank JOB ATTEMPT`.
+"""A process of a training beside the first one: `python -m workers.child.training_rank JOB ATTEMPT`.
 
 It reads the job as the first does, computes its share of every step, and writes nothing. What it cannot go on for, it
 tells the first.
@@ -14,7 +14,7 @@ from app.config import Settings
 from app.db import make_engine
 from app.jobs.specs.training import TrainingSpec
 from app.models import Job
-from workers.child_work import JobFailed
+from workers.child.work import JobFailed
 from workers.training import leave_vllm_out
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         spec = TrainingSpec.model_validate(job.spec).model_copy(update={"processes": processes})
         if spec.generation.engine == "transformers":
             leave_vllm_out()
-        from workers.child_training_work import problems_of, train_beside  # once it is known whether vLLM is wanted
+        from workers.child.training_work import problems_of, train_beside  # once it is known whether vLLM is wanted
         from workers.training.launch import refuse
 
         problems = problems_of(session, job.project_id, spec)

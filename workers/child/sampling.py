@@ -23,8 +23,8 @@ from app.ingest.undrawn import Undrawn, undrawn
 from app.jobs import service
 from app.jobs.specs import SamplingSpec
 from app.models import Job
-from workers.child_work import JobFailed, Work, storable
-from workers.child_writer import Writer
+from workers.child.work import JobFailed, Work, storable
+from workers.child.writer import Writer
 from workers.sampling import Engine, Request, Sample, SamplingFailed, SamplingRefused, completion_seed, sampling_engine
 from workers.sampling.models import Files, fingerprint
 

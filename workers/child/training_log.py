@@ -31,7 +31,7 @@ from app.models import GroupStatistics
 from app.training.schemas import NewMetric
 from app.training.service import LogRow, group_content, next_segment, record_group_rows, record_metrics
 from pkpo.estimators import max_at_ks
-from workers.child_work import Work, storable
+from workers.child.work import Work, storable
 from workers.sampling import Request, Sample, completion_seed
 from workers.sampling.models import model_sha256
 from workers.training.checkpoints import Checkpoint

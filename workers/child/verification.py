@@ -13,8 +13,8 @@ from app.ingest.unjudged import START, Unjudged, count_unjudged, unjudged
 from app.ingest.verdicts import NewVerification, Verdict
 from app.ingest.verifiers import record_options
 from app.jobs.specs import VerificationSpec
-from workers.child_verifier import at_hand
-from workers.child_work import JobFailed, Work
+from workers.child.verifier import at_hand
+from workers.child.work import JobFailed, Work
 from workers.verifiers import Problem, Verifier
 
 PAGE: Final = 200  # completions judged between two transactions, and so before a lost attempt is noticed

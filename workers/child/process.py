@@ -6,7 +6,6 @@ that has loaded a model says instead that the job is over, and waits for another
 
 import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final
@@ -19,15 +18,15 @@ from app.errors import AppError
 from app.jobs import service
 from app.jobs.service import Attempt, AttemptLost
 from app.models import Job
-from workers.child_work import JobFailed, Shelf, Work
+from workers.child.work import JobFailed, Shelf, Work
 from workers.orphans import end_with
 
 # The module of each kind has `run(work)`.
 KINDS: Final[Mapping[str, str]] = {
-    "import": "workers.child_import",
-    "verification": "workers.child_verification",
-    "sampling": "workers.child_sampling",
-    "training": "workers.child_training",
+    "import": "workers.child.importing",
+    "verification": "workers.child.verification",
+    "sampling": "workers.child.sampling",
+    "training": "workers.child.training",
 }
 PARENT: Final = "PKPO_WORKER_PID"
 LINE: Final = "PKPO_WORKER_LINE"  # the descriptor of a socket
@@ -92,7 +91,3 @@ def _next(line: socket.socket) -> Attempt | None:
         return None
     line.sendall(TAKEN)
     return Attempt(*map(int, told.split()))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

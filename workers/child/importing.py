@@ -22,7 +22,7 @@ from app.jobs.uploads import find_upload
 from app.models import Upload
 from pkpo.commands.errors import CommandError
 from pkpo.readers import ResultsFile, counts, open_results
-from workers.child_work import JobFailed, Work
+from workers.child.work import JobFailed, Work
 
 MOST_ROWS: Final = 1000  # in a transaction, and so before a lost attempt is noticed
 MOST_CHARACTERS: Final = 2**22

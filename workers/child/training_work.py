@@ -21,9 +21,9 @@ from app.models import Run
 from app.problem_sets.service import put_problem_set, record_problems
 from app.training.checkpoint import folder_of_run, identity
 from pkpo.problems import Problem
-from workers.child_training_log import JobFollower, Stop
-from workers.child_verifier import at_hand
-from workers.child_work import JobFailed, Work
+from workers.child.training_log import JobFollower, Stop
+from workers.child.verifier import at_hand
+from workers.child.work import JobFailed, Work
 from workers.sampling import SamplingFailed
 from workers.training import launch
 from workers.training.beginnings import is_of_run, leave_deleted, problems_kept, problems_to_train
@@ -63,7 +63,7 @@ def train_all(work: Work, spec: TrainingSpec) -> None:
             if isinstance(spec.held_out, float):
                 _record_held_out(session, work.project_id, spec.held_out_name, problems)
         work.progress.total = None if spec.steps is None else spec.steps * len(spec.seeds)
-        rank = [sys.executable, "-m", "workers.child_training_rank", str(work.attempt.job_id), str(spec.processes)]
+        rank = [sys.executable, "-m", "workers.child.training_rank", str(work.attempt.job_id), str(spec.processes)]
         with launch.beside(rank, spec.processes or 1, work.say, partial(_fail, work)):
             _train(work, spec, problems, stop)
             if stop.asked:  # the others, who wait for this process, are ended with the block

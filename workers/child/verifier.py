@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from workers.child_work import JobFailed
+from workers.child.work import JobFailed
 from workers.sandbox import NotOffered
 from workers.verifiers import Verifier, verifier
 
