@@ -56,14 +56,14 @@ class AdvantageEstimator:
           index: for each response the name of its group.
           config: of the training's algorithm, with the settings under pkpo.
         Raises:
-          ValueError: a setting that is missing, unknown or out of range; rewards that are infinite.
+          ValueError: a setting that is missing, unknown or out of range; rewards that are infinite; a mask or an index
+            that is not of the rewards' responses.
         """
-        if len(token_level_rewards) == 0:
-            raise ValueError("token_level_rewards must hold at least one response; got none")
+        groups = _groups_of(token_level_rewards, response_mask, index)
         scores = token_level_rewards.detach().cpu().double().sum(dim=-1).numpy()
-        rewards, places, names = _grouped(scores, index)
+        rewards, places, names = _grouped(scores, groups)
         credits = self._plan(config, rewards.shape[1]).train(rewards, names)
-        of_response = np.empty(len(scores))
+        of_response = np.zeros(len(scores))
         of_response[places[places >= 0]] = credits[places >= 0]
         made = torch.from_numpy(of_response).to(token_level_rewards)[:, None] * response_mask
         return made, made.clone()
@@ -112,11 +112,29 @@ class _Counted:
         return step.credits
 
 
-def _grouped(scores: NDArray[Any], index: Iterable[Any]) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
+def _groups_of(rewards: torch.Tensor, response_mask: torch.Tensor, index: Iterable[Any]) -> list[str]:
+    """The name of each response's group; ValueError where mask or index are not of the rewards' responses."""
+    shape = tuple(rewards.shape)
+    if len(shape) != 2:
+        raise ValueError(f"token_level_rewards must have shape (responses, tokens); got {shape}")
+    if shape[0] == 0:
+        raise ValueError("token_level_rewards must hold at least one response; got none")
+    if tuple(response_mask.shape) != shape:
+        raise ValueError(f"response_mask must have the rewards' shape {shape}; got {tuple(response_mask.shape)}")
+    try:
+        names = [str(name) for name in index]
+    except TypeError as error:  # None, or an array of no dimension
+        raise ValueError(f"index must name the group of each of {shape[0]} responses; got {index!r}") from error
+    if len(names) != shape[0]:
+        raise ValueError(f"index must name the group of each of {shape[0]} responses; got {len(names)} names")
+    return names
+
+
+def _grouped(scores: NDArray[Any], groups: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
     """Scores by group, shape (P, n) with n that of the largest; which response each is, -1 for none; the groups."""
     members: dict[str, list[int]] = defaultdict(list)
-    for response, name in enumerate(index):
-        members[str(name)].append(response)
+    for response, name in enumerate(groups):
+        members[name].append(response)
     width = max(map(len, members.values()))
     rewards, places = np.full((len(members), width), np.nan), np.full((len(members), width), -1)
     for row, responses in enumerate(members.values()):

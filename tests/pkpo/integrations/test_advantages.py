@@ -97,6 +97,24 @@ def test_a_training_without_settings_says_what_is_missing() -> None:
             AdvantageEstimator()(rewards(), MASK, INDEX, config=config)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"index": INDEX[:9]}, "index must name the group of each of 10 responses; got 9 names"),
+        ({"index": np.append(INDEX, "a")}, "index must name the group of each of 10 responses; got 11 names"),
+        ({"index": None}, "index must name the group of each of 10 responses; got None"),
+        ({"index": np.array("a")}, "index must name the group of each of 10 responses; got array"),
+        ({"response_mask": MASK[:, :1]}, r"response_mask must have the rewards' shape \(10, 4\); got \(10, 1\)"),
+        ({"response_mask": MASK[0]}, r"response_mask must have the rewards' shape \(10, 4\); got \(4,\)"),
+        ({"token_level_rewards": rewards().sum(dim=1)}, r"must have shape \(responses, tokens\); got \(10,\)"),
+    ],
+)
+def test_what_is_not_of_the_same_responses_is_refused(given: dict[str, Any], sentence: str) -> None:
+    whole: dict[str, Any] = {"token_level_rewards": rewards(), "response_mask": MASK, "index": INDEX}
+    with pytest.raises(ValueError, match=sentence):
+        AdvantageEstimator({"k": 2})(**whole | given)
+
+
 def test_a_batch_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one response; got none"):
         AdvantageEstimator({"k": 2})(rewards()[:0], MASK[:0], INDEX[:0])
