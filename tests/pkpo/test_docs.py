@@ -2,12 +2,13 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pkpo
-from tests.documents import ADDRESS, ROOT, examples, run
+from tests.documents import ADDRESS, ROOT, checkout, examples, run
 
 SERVED = {"rest.md", "client.md", "training.md"}  # run against a server, in tests/app
 PAGES = sorted(
@@ -18,11 +19,14 @@ PAGES = sorted(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_example_of_a_page_prints_what_it_shows(page: str) -> None:
+def test_every_example_of_a_page_prints_what_it_shows(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout(tmp_path))  # a page may write files and go on with them
     names: dict[str, Any] = {"__name__": page}
     for example in examples(page):
         if example.language == "sh":
-            example.assert_shown(run(["bash", "-euc"], example.code, ROOT, ADDRESS))  # nothing that needs a server
+            example.assert_shown(run(["bash", "-euc"], example.code, tmp_path, ADDRESS))  # nothing that needs a server
             continue
         with redirect_stdout(StringIO()) as printed:
             exec(example.code, names)  # each block goes on from the ones above it
