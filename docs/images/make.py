@@ -18,7 +18,7 @@ from playwright.sync_api import ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 PKPO = (sys.executable, "-m", "pkpo")
-SIZE = ViewportSize(width=1280, height=1000)
+SIZE = ViewportSize(width=1280, height=1016)
 
 
 @contextmanager
