@@ -70,7 +70,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_jobs(commands)
     add_problems(commands)
 
-    from app.exports.command import add_train
+    from app.exports.train_command import add_train
 
     add_train(commands)
 

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     judged_every: float = Field(
         default=30.0, gt=0, le=86_400, description="Seconds of sampling after which verifiers are given work anew"
     )
-    worker: bool = Field(default=True, description="Whether `pkpo serve --worker` keeps a worker; off leaves it away")
+    worker: bool = Field(default=True, description="Whether `pkpo serve --worker` keeps a worker; off: no worker")
 
     @cached_property
     def listens_on_loopback(self) -> bool:

@@ -14,10 +14,10 @@ import random
 def main() -> None:
     """Print the completions of one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=100)
-    parser.add_argument("--n", type=int, default=16, help="completions per problem")
-    parser.add_argument("--skill", type=float, default=1.0, help="multiplies the odds of passing")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--problems", type=int, default=100, help="problems of the set (100)")
+    parser.add_argument("--n", type=int, default=16, help="completions per problem (16)")
+    parser.add_argument("--skill", type=float, default=1.0, help="multiplies the odds of passing (1)")
+    parser.add_argument("--seed", type=int, default=0, help="of what each problem and each completion is (0)")
     arguments = parser.parse_args()
     difficulty, luck = random.Random(arguments.seed), random.Random(arguments.seed + 1)
     for problem in range(arguments.problems):

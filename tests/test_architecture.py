@@ -52,6 +52,8 @@ def test_dashboards_import_the_library_only() -> None:
 
 def test_the_service_draws_only_from_its_pages() -> None:
     assert modules("app")
+    assert modules("app/pages")
+    assert breaches("app/pages", {"app", "pkpo", "dashboards"}) == []
     assert [line for line in breaches("app", {"pkpo"}) if not line.startswith("app/pages/")] == []
 
 

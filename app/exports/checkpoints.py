@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.estimates.runs import read_run
-from app.exports.kept import Kept, Part, kept
+from app.exports.weights import Kept, Part, kept
 from app.models import Checkpoint, Evaluation
 from app.paging import PageQuery, decode, page
 

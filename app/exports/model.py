@@ -41,7 +41,7 @@ def export(session: Session, project_id: int, checkpoints: Path, run: str, step:
     known = facts(session, project_id, checkpoints, run, step, kept)
     if step not in kept:
         there = ", ".join(map(str, kept)) or "none"
-        raise checkpoint.NotWhole(f"{folder.parent} has no checkpoint of step {step} any more. Steps kept: {there}.")
+        raise checkpoint.NotWhole(f"{folder.parent} has no checkpoint of step {step}. Steps kept: {there}.")
     found = checkpoint.written(folder)
     partial = out.with_name(f".{out.name}.writing")
     try:

@@ -1,14 +1,14 @@
 """`pkpo import`: results files to a server. Importing this module costs nothing; running it brings httpx and rich."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from pkpo.commands.arguments import json_object
 from pkpo.commands.errors import CommandError
 from pkpo.commands.fields import add_fields, named_fields
 
@@ -41,6 +41,8 @@ PROBLEM_SETS = {
     "livecodebench": "livecodebench",
 }
 
+SAMPLING = '{"temperature": 0.8}'
+
 
 def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `pkpo import` to the commands."""
@@ -60,7 +62,11 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "what it calls them, as in evalplus-base and evalplus-plus",
     )
     command.add_argument(
-        "--sampling", type=_json_object, default={}, metavar="JSON", help="e.g. '{\"temperature\": 0.8}'"
+        "--sampling",
+        type=json_object('{"temperature": 0.8}'),
+        default={},
+        metavar="JSON",
+        help="e.g. '{\"temperature\": 0.8}'",
     )
     command.add_argument("--model", help="what was sampled from, e.g. a name on the hub")
     command.add_argument("--n", type=int, help="completions per problem fixed beforehand, where it is known")
@@ -97,16 +103,6 @@ def run_import(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     return 0
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, such as '{{\"temperature\": 0.8}}', not {text}")
-    return value
 
 
 def _refuse_repeated(paths: Sequence[Path]) -> None:

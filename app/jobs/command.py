@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pkpo.commands.arguments import json_object
 from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ examples:
   pkpo jobs submit import '{"run": "my-model", "problem_set": "math-500"}' --upload results.jsonl --follow
   pkpo jobs submit verification '{"evaluation": "ID", "verifier": "exact-match"}'
   pkpo jobs submit sampling '{"run": "my-model", "problem_set": "math-500", "model": "Qwen/Qwen3-0.6B", "n": 16}'
+  pkpo jobs submit training @spec.json --follow
   pkpo jobs list --state running
   pkpo jobs follow ID        until it has ended: exits with 0 if it succeeded, else with 1
 
@@ -43,7 +45,9 @@ def add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = jobs.add_subparsers(required=True, metavar="submit | list | show | follow | cancel | retry")
     submit = actions.add_parser("submit", help="submit a job; prints its id, and to standard error where to look")
     submit.add_argument("kind", help="import, sampling, verification or training")
-    submit.add_argument("spec", type=_json_object, help="a JSON object: docs/jobs.md")
+    submit.add_argument(
+        "spec", type=json_object('{"run": "my-run"}'), help="a JSON object, or @FILE with one: docs/jobs.md"
+    )
     submit.add_argument("--upload", metavar="FILE", type=Path, help="upload this file, and name it in the spec")
     submit.add_argument("--priority", type=int, default=0, help="from -100 to 100; the highest goes first (0)")
     submit.add_argument("--follow", action="store_true", help="follow it until it has ended")
@@ -62,16 +66,6 @@ def add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         action = actions.add_parser(name, help=what)
         action.add_argument("job", metavar="ID")
         action.set_defaults(run=_with_calls(run))
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, not {text}")
-    return value
 
 
 def _with_calls(action: "Callable[[JobCalls, argparse.Namespace], int]") -> Callable[[argparse.Namespace], int]:

@@ -13,7 +13,7 @@ from app.estimates.overview import Graded, Overview, overview
 from app.estimates.run_queries import RunEvaluation
 from app.estimates.schemas import Metric, ProblemsQuery
 from app.estimates.service import evaluation
-from app.exports.kept import is_gone
+from app.exports.weights import is_gone
 from app.ingest.evaluations import read_evaluation
 from app.ingest.schemas import EvaluationResponse
 from app.ingest.verifiers import options_of_verifiers

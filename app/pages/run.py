@@ -18,8 +18,8 @@ from app.estimates.queries import problem_counts
 from app.estimates.run_queries import RunSummary
 from app.estimates.runs import EvaluationOutcome, RunOverview, read_run, run_overview
 from app.estimates.schemas import RunCurvesQuery, RunsQuery
-from app.exports.kept import Kept, kept, kept_state
 from app.exports.trained import spec_of_run
+from app.exports.weights import Kept, kept, kept_state
 from app.ingest.verifiers import options_of_verifiers
 from app.models import Checkpoint, Evaluation, Job, Run
 from app.pages.outcomes import bias

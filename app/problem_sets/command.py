@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pkpo.commands.arguments import json_object
 from pkpo.commands.errors import CommandError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
     gym = command.add_argument_group("reasoning-gym")
     gym.add_argument("--reasoning-gym", metavar="TASK", help="the task, as chain_sum")
     gym.add_argument("--size", type=_whole, metavar="N", help="how many problems")
-    gym.add_argument("--config", type=_json_object, metavar="JSON", help="settings of the task")
+    gym.add_argument("--config", type=json_object('{"max_terms": 3}'), metavar="JSON", help="settings of the task")
     fields = command.add_argument_group("fields of other records", "by dots into objects, as in --prompt input.text")
     for name, description in FIELDS.items():
         fields.add_argument(f"--{name}", dest=f"field_{name}", metavar="FIELD", help=description)
@@ -213,16 +214,6 @@ def _set_name(text: str) -> str:
             f"{text[:60]!a} is not name or name@version in up to {LONGEST_SET_NAME} letters, digits and . _ : -"
         )
     return text
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, such as '{{\"max_terms\": 3}}', not {text}")
-    return value
 
 
 def _whole(text: str) -> int:

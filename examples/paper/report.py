@@ -9,6 +9,7 @@ that were trained on, as in the paper's figures. Pictures need Chromium.
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from pkpo.strata import curves_by_reference
 SMOOTHED = 3  # windows of 10 steps that a line, and a figure at the end, is the mean of
 FIXED = ("k=1", "k=2", "k=4", "k=8", "k=16", "GRPO")
 WEIGHTS = tuple(f"k=1, entropy {weight}" for weight in ("0.001", "0.005", "0.01", "0.05", "0.1"))
-ORDER = (*FIXED, *WEIGHTS, "K=1", "K=4", "K=16", "K=64")  # come first
+ORDER = (*FIXED, *WEIGHTS, "k=64")  # come first
+OF_THE_NOTE = re.compile(r"(?<!@)\bK\b")  # which writes K for what is k everywhere else
 EDGES = (0.125, 0.5)  # of the strata
 TRAINING = ("cumulative_solve_rate", "entropy", "zero_signal", "reward")
 COLOURS |= {
@@ -36,12 +38,9 @@ COLOURS |= {
     "adaptive up": "#999933",
     "adaptive down": "#882255",
     "k=1, entropy 0.01": "#D55E00",
-    "K=1": "#440154",
-    "K=4": "#21918C",
-    "K=16": "#D9A800",
-    "K=64": "#D55E00",
-    "all four K": "#0072B2",
-    "adaptive K": "#999933",
+    "k=64": "#D55E00",
+    "all four k": "#0072B2",
+    "adaptive k": "#999933",
 }
 
 
@@ -54,7 +53,8 @@ class Kept:
         if any(head[what] != self.heads[0][what] for head in self.heads for what in ("start", "setting")):
             raise ValueError(f"{path} and {others} have different policies or settings: their runs do not compare")
         self.head = self.heads[0]
-        self.runs = [line for part in parts for line in part[1:] if only is None or line["name"] in only]
+        runs = [line | {"name": OF_THE_NOTE.sub("k", line["name"])} for part in parts for line in part[1:]]
+        self.runs = [run for run in runs if only is None or run["name"] in only]
         seeds = {run["seed"] for run in self.runs}
         found = dict.fromkeys(run["name"] for run in self.runs)
         whole = [name for name in found if {run["seed"] for run in self.of(name)} == seeds]
@@ -166,7 +166,7 @@ FINDINGS = {
     "paper-figure-7": "k = 1 is best at pass@1, k = 8 at pass@16",
     "paper-figure-8": "Four numbers, solved once in a hundred attempts: k = 1 does not stall",
     "paper-figure-8-arc": "arc_1d: k = 4 ends above k = 1 at pass@1 too; from step 300 k = 1 solves nearly nothing new",
-    "paper-phases": "n = 64: K = 64 has the lowest pass@1, and not the highest pass@64",
+    "paper-phases": "n = 64: k = 64 has the lowest pass@1, and not the highest pass@64",
     "paper-schedules": "Every schedule trades pass@1 for pass@16; the cross is the policy before training",
 }
 
@@ -208,10 +208,10 @@ def written(folder: Path) -> dict[str, list[str]]:
             found[name] = [*tables(kept, ["k=1"], sixteen), strata(kept, [1, 16])]
     if (folder / "phases.jsonl").exists():
         kept = Kept(folder / "phases.jsonl")
-        found["phases"] = tables(kept, ["K=1"], ("1", "4", "16", "64"))
+        found["phases"] = tables(kept, ["k=1"], ("1", "4", "16", "64"))
         if (folder / "note.jsonl").exists():
             both = Kept(*present(folder, "phases", "note"))
-            found["note"] = tables(both, ["K=1"], ("1", "4", "16", "64"))
+            found["note"] = tables(both, ["k=1"], ("1", "4", "16", "64"))
     return found
 
 

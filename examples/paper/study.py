@@ -1,8 +1,9 @@
-"""Comparisons of the paper and of the research note on countdown, one run after the other, each kept when it ends.
+"""Comparisons of the paper and of the research note on small tasks, one run after the other, each kept when it ends.
 
     schedules   k fixed, annealed in steps, linearly, by what pass@8 does, adaptive (Figures 3, 6, 7)
     rivals      k = n, which is [TZSM25], and GRPO, beside `schedules`
     hard        a set of few problems that are hardly ever solved, trained again and again (Figure 8, Tables 5, 6)
+    arc_1d      puzzles of reasoning-gym's arc_1d in place of countdown (Figure 8)
     entropy     k = 1 with an entropy term, the sweep of section 5.2, beside `schedules` (Tables 1 to 4, 7, 8)
     phases      the note's phases 1 to 3 at n = 64: K = 1, 4, 16, 64, several K at once, adaptive K
     note        the same K by the note's own credits, Pass@K-GRPO, and GRPO

@@ -68,8 +68,10 @@ def add_transform(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     command.add_argument(
         "--k", type=_k, required=True, help="attempts whose best reward is to rise; 2.5 is half 2 and half 3"
     )
-    command.add_argument("--transform", metavar="NAME", type=_name, default="sloo_minus_one", help="see below")
-    command.add_argument("--scale", choices=SCALES, default="sum", help="see below")
+    command.add_argument(
+        "--transform", metavar="NAME", type=_name, default="sloo_minus_one", help="see below (sloo_minus_one)"
+    )
+    command.add_argument("--scale", choices=SCALES, default="sum", help="see below (sum)")
     command.set_defaults(run=run_transform)
 
 

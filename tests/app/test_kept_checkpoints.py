@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.exports.kept import kept, kept_state
+from app.exports.weights import kept, kept_state
 from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation, record, statements_sent
 from tests.app.test_page_answers import BROWSER, page

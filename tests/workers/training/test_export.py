@@ -200,7 +200,7 @@ def test_a_checkpoint_that_was_removed_is_refused(export: Export, data: Path, tm
     assert set(kept) >= {2, 3}
     gone = next(step for step in (0, 1) if step not in kept)  # but for the last two the best alone is kept
     done = export("adapted", "--step", gone, "--out", tmp_path / "out")
-    assert f"has no checkpoint of step {gone} any more. Steps kept: {', '.join(map(str, kept))}." in done.stderr
+    assert f"has no checkpoint of step {gone}. Steps kept: {', '.join(map(str, kept))}." in done.stderr
 
 
 def test_the_weights_of_an_evaluated_checkpoint_stay_and_are_exported(
