@@ -15,7 +15,7 @@ from app.db import migrate
 from app.embedded_postgres import EmbeddedPostgres
 from app.estimates.kept import CACHE
 from benchmarks.ratio import Ratio, best_seconds
-from tests.app.conftest import serving
+from tests.app.serving import serving
 
 # Problems and completions of each: ten million.
 SHAPES: Final = ((1_000, 10_000), (10_000, 1_000), (100_000, 100))

@@ -25,7 +25,7 @@ from app.embedded_postgres import EmbeddedPostgres
 from app.jobs import service
 from app.models import Completion, Evaluation, Job
 from benchmarks.ratio import Ratio
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from workers.child.sampling import run
 from workers.child.work import Shelf, Work
 from workers.sampling import SamplingSettings, by_problem

@@ -23,7 +23,7 @@ from app.auth.service import (
 )
 from app.config import Settings
 from app.models import ApiKey, AuditLog
-from tests.app.conftest import serving
+from tests.app.serving import serving
 
 Read = Callable[[str | None], int]
 

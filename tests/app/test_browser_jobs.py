@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from app.auth.service import create_key
 from app.db import make_engine
 from tests.app.browsing import IN_A_BROWSER, WAYS, browsing, drawn, faultless, too_wide
-from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation
 from tests.app.processes import free_port
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import spec, sums
 from tests.workers.working import job, results, submit, submit_import, worker

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from app.jobs.specs.training import TrainingSpec
 from app.pages.training_fields import spec_of
 from tests.app.browsing import IN_A_BROWSER, PHONE, browsing, faultless, too_wide
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import sums
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import URL
 
 from tests.app.browsing import IN_A_BROWSER, browsing, drawn, too_wide
-from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation, record
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 
 pytestmark = IN_A_BROWSER

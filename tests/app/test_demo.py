@@ -16,8 +16,8 @@ from app.demo.plan import STUDIES, Demo, PartName, Size, queue_of
 from app.demo.problems import Made
 from app.jobs.specs import TrainingSpec
 from app.models import Job, Run
-from tests.app.conftest import serving
 from tests.app.processes import command_line
+from tests.app.serving import serving
 
 
 def made(count: int) -> Made:

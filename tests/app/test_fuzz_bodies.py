@@ -12,9 +12,9 @@ from sqlalchemy import URL, Connection, text
 
 from app.db import make_engine
 from app.models import Base
-from tests.app.conftest import serving
 from tests.app.fuzz_requests import MARK, Sent, broken, requests
 from tests.app.ingesting import completion, evaluation, exact, post_completions
+from tests.app.serving import serving
 from tests.app.test_openapi import CALLS
 from tests.conftest import fresh_database
 

@@ -14,8 +14,8 @@ from app.db import make_engine
 from app.jobs import service
 from app.models import Job
 from tests.app.browsing import HOSTILE, IN_A_BROWSER, faultless
-from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 
 pytestmark = IN_A_BROWSER

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from app.auth.service import create_key
 from app.idempotency import sweep
 from app.models import Project
-from tests.app.conftest import serving
 from tests.app.ingesting import JSON, assert_refused, completion, evaluation, exact, pointers, row_counts, statistics
+from tests.app.serving import serving
 
 KEY = "3f0e0f5c-6f0b-4a53-8d5e-2f4d1d7c9f10"
 NEW = {"run": "codellama-7b", "step": 0, "problem_set": "cruxeval-output"}

@@ -8,8 +8,8 @@ from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from app.db import make_engine
-from tests.app.conftest import serving
 from tests.app.ingesting import JSON, JSON_LINES, assert_refused, evaluation, pointers, row_counts
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 
 DIGITS = "9" * 5000

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.exports.weights import kept, kept_state
-from tests.app.conftest import serving
 from tests.app.evaluations import create_evaluation, record, statements_sent
+from tests.app.serving import serving
 from tests.app.test_page_answers import BROWSER, page
 from tests.app.test_training_pages import log_metrics
 from tests.workers.training_jobs import spec, sums

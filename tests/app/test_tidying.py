@@ -16,8 +16,8 @@ from app.jobs import service, tidying
 from app.jobs.service import Attempt
 from app.jobs.uploads import is_taken
 from app.models import Job, JobEvent, Upload
-from tests.app.conftest import serving
 from tests.app.processes import eventually
+from tests.app.serving import serving
 from tests.app.test_jobs import import_of, upload
 
 TURNS = text("SELECT (args->>'job_id')::bigint FROM procrastinate_jobs ORDER BY 1")

@@ -9,7 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from app.db import make_engine
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.working import worker
 

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from app.db import make_engine, migrate
 from app.embedded_postgres import EmbeddedPostgres
-from tests.app.conftest import serving
 from tests.app.processes import children, command_line, eventually, kill, lives
+from tests.app.serving import serving
 from tests.workers.chaos_child import BATCHES, ROWS
 from tests.workers.working import LEASE, ended, job, job_process, send, submit_import, worker
 

@@ -17,8 +17,8 @@ pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was n
 pytest.importorskip("reasoning_gym", reason="NOT TESTED: requirements/install.sh workers was not run")
 
 from app.demo.plan import KS, SCALES, Demo
-from tests.app.conftest import serving
 from tests.app.processes import CHECKOUT
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import trainer
 

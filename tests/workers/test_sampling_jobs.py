@@ -13,8 +13,8 @@ from sqlalchemy import URL
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("transformers", reason="NOT TESTED: requirements/install.sh trl was not run")
 
-from tests.app.conftest import serving
 from tests.app.processes import children, eventually
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.sampling.tiny import save_tiny_model
 from tests.workers.sampling_jobs import PROBLEMS, completions, evaluation_of, log_of, sampler, spec

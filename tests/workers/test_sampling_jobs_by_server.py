@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
-from tests.app.conftest import serving
 from tests.app.processes import eventually
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.sampling.test_openai_engine import Asked, Reply, completion, server
 from tests.workers.sampling_jobs import PROBLEMS, completions, evaluation_of, sampler, spec

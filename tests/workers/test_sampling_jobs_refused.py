@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from app.config import Settings
 from app.errors import InvalidRequest
 from app.jobs.checks import check_server
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.sampling_jobs import sums
 

@@ -23,8 +23,8 @@ pytest.importorskip("vllm", reason="SAMPLING JOBS WITH vLLM ARE NOT TESTED: requ
 pytest.importorskip("reasoning_gym", reason="NOT TESTED: requirements/install.sh workers was not run")
 
 from pkpo.problems import Problem, from_reasoning_gym
-from tests.app.conftest import serving
 from tests.app.processes import CHECKOUT, eventually, free_port
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.sampling.taught import CHARACTERS, CONTEXT, logprobs_of, save_taught_model
 from tests.workers.sampling.tiny import EOS, ids

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import URL
 
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.working import FOR_MODELS, program_of_a_worker
 

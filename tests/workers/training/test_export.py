@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.training.checkpoint import steps, written
 from pkpo.cli import main
-from tests.app.conftest import serving
+from tests.app.serving import serving
 from tests.conftest import fresh_database
 from tests.workers.training_jobs import spec, sums, trainer
 from tests.workers.working import ended, submit
