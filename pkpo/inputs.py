@@ -28,10 +28,10 @@ def attempts(k: object) -> int:
     return whole("k", k)
 
 
-def finite(name: str, value: object) -> float:
-    """value as a float; ValueError where it is no finite real number (a bool is none)."""
+def finite(name: str, value: object, kind: str = "a real number") -> float:
+    """value as a float; ValueError where it is no finite real number (a bool is none); kind is what it may be."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ValueError(f"{name} must be a real number; got {value!r}")
+        raise ValueError(f"{name} must be {kind}; got {value!r}")
     try:
         number = float(value)
     except OverflowError:

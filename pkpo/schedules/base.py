@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pkpo import inputs
 
@@ -12,6 +12,7 @@ Observed = float | Mapping[str, float] | None
 Observes = Literal["pass_at_k", "cumulative_solve_rate", "solve_rate", "solve_rates"]
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """k over the steps of a training run."""
 
@@ -52,7 +53,7 @@ def mixture(k: K) -> dict[int, float]:
     """
     if isinstance(k, Mapping):
         return weights(k)
-    attempts = size("k", k)
+    attempts = size("k", k, "a real number or a mapping of weights")
     floor = math.floor(attempts)
     above = attempts - floor
     return {floor: 1 - above, floor + 1: above} if above else {floor: 1.0}
@@ -71,9 +72,9 @@ def weights(by_k: Mapping[Any, Any]) -> dict[int, float]:
     return dict(sorted(found.items()))
 
 
-def size(name: str, k: object) -> float:
-    """k as a float; ValueError where it is no finite number from 1 up."""
-    value = inputs.finite(name, k)
+def size(name: str, k: object, kind: str = "a real number") -> float:
+    """k as a float; ValueError where it is no finite number from 1 up; kind is what it may be."""
+    value = inputs.finite(name, k, kind)
     if value < 1:
         raise ValueError(f"{name} must be at least 1; got {k}")
     return value

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from pkpo.schedules.adaptive import Adaptive, Plateau, Signal
 from pkpo.schedules.base import Schedule, size, weights
 from pkpo.schedules.fixed import Constant, Ramp, Step
@@ -62,7 +64,7 @@ def from_spec(spec: Spec) -> Schedule:
         if key not in spec:
             raise ValueError(f"schedule {name} needs {key!r}")
     try:
-        return build(**{arguments[key]: value for key, value in spec.items() if key != "schedule"})
+        return build(**{arguments[key]: _plain(value) for key, value in spec.items() if key != "schedule"})
     except ValueError as error:
         raise ValueError(f"schedule {name}: {error}") from error
 
@@ -70,11 +72,16 @@ def from_spec(spec: Spec) -> Schedule:
 def _value(k: Any) -> Any:
     if isinstance(k, Mapping):
         return weights(k)
-    size("k", k)
-    return k
+    size("k", k, "a real number, a mapping of weights or a schedule's specification")
+    return _plain(k)
 
 
 def _levels(levels: Any) -> tuple[float, ...]:
     if not isinstance(levels, list | tuple):
         raise ValueError(f"levels must be a list of k; got {levels!r}")
-    return tuple(levels)
+    return tuple(map(_plain, levels))
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's: the repr of a schedule, which a checkpoint keeps, does not tell them apart."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -207,14 +207,35 @@ def test_credits_of_a_mixture_are_between_those_of_its_ks() -> None:
     assert mixture({8: 0.5, 1: 2.0}) == {1: 2.0, 8: 0.5}
 
 
+@pytest.mark.parametrize("made", [mixture, lambda k: pkpo.multi_k([0, 1, 0, 1], k)])
+def test_several_k_without_weights_are_refused_with_the_way_to_have_them(made: Any) -> None:
+    with pytest.raises(ValueError, match=r"k must be a real number or a mapping of weights; got \[1, 4\]"):
+        made([1, 4])
+
+
+@pytest.mark.parametrize(
+    ("of_numpy", "of_python"),
+    [
+        (np.int64(4), 4),
+        (np.float64(2.5), 2.5),
+        ({1: np.float32(0.5), np.int64(8): 0.5}, {1: 0.5, 8: 0.5}),
+        ({**STEP, "from": np.int64(8), "at": np.int64(1500)}, STEP),
+        ({**PLATEAU, "levels": [np.int64(8), 4, 1]}, PLATEAU),
+    ],
+)
+def test_numbers_of_numpy_make_the_same_schedule(of_numpy: Any, of_python: Any) -> None:
+    assert repr(from_spec(of_numpy)) == repr(from_spec(of_python))  # what a checkpoint is held to
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
         (0, "k must be at least 1; got 0"),
-        (True, "k must be a real number; got True"),
-        ("8", "k must be a real number; got '8'"),
+        (True, "k must be a real number, a mapping of weights or a schedule's specification; got True"),
+        ("8", "k must be a real number, a mapping of weights or a schedule's specification; got '8'"),
+        ([8, 1], r"k must be a real number, a mapping of weights or a schedule's specification; got \[8, 1\]"),
         (math.inf, "k must be finite"),
-        (None, "k must be a real number; got None"),
+        (None, "k must be a real number, a mapping of weights or a schedule's specification; got None"),
         ({}, "k must name at least one number of attempts"),
         ({"1": 0.5, 1: 0.5}, "k=1 has two weights"),
         ({"1.5": 1}, "k must be an integer; got '1.5'"),
