@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pkpo.integrations.credits_per_step import CreditPlan
-from pkpo.schedules import from_spec
+from pkpo.integrations.credits_per_step import CreditPlan, check_settings
+from pkpo.schedules import Schedule, from_spec
 
 SETTINGS = ("k", "transform", "scale", "short", "state")
 _log = logging.getLogger(__name__)
@@ -34,10 +34,14 @@ class AdvantageEstimator:
         short: zero (default) or error, for groups with fewer rewards than the transform needs; state: a file that keeps
         how far the schedule has come, read at the first call and written at each. None: they are config["pkpo"] of
         each call.
+    Raises:
+      ValueError: a setting that is missing, unknown, or out of range for groups of every size.
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         self._settings = None if settings is None else _plain(settings)
+        if settings is not None:
+            _schedule_of(self._settings)
         self._plans: dict[str, _Counted] = {}
 
     def __call__(
@@ -72,28 +76,36 @@ class AdvantageEstimator:
         settings = self._settings
         if settings is None:
             settings = _plain((config or {}).get("pkpo"))
-        if not isinstance(settings, dict) or settings.get("k") is None:
-            raise ValueError("pkpo needs its k in the configuration: +algorithm.pkpo.k=8")
-        if unknown := sorted(set(settings) - set(SETTINGS)):
-            raise ValueError(f"pkpo takes {', '.join(SETTINGS)}; got {', '.join(unknown)}")
-        key = json.dumps(settings, sort_keys=True)
+        key = json.dumps(settings, sort_keys=True, default=str)
         if key not in self._plans:
-            self._plans[key] = _Counted(settings, n)
+            self._plans[key] = _Counted(settings, _schedule_of(settings), n)
         return self._plans[key]
+
+
+def _schedule_of(settings: Any) -> Schedule:
+    """The schedule of k; ValueError for settings that are missing, unknown, or out of range for groups of any size."""
+    if not isinstance(settings, dict) or settings.get("k") is None:
+        raise ValueError("pkpo needs its k in the configuration: +algorithm.pkpo.k=8")
+    if unknown := sorted(set(settings) - set(SETTINGS)):
+        raise ValueError(f"pkpo takes {', '.join(SETTINGS)}; got {', '.join(unknown)}")
+    schedule = from_spec(settings["k"])
+    if schedule.observes in ("solve_rates", "cumulative_solve_rate"):
+        # verl names groups anew at each step.
+        raise ValueError(f"a schedule that observes {schedule.observes} must know problems apart, and cannot here")
+    if check_settings(schedule, **_chosen(settings)) is not None:
+        raise ValueError("history must know problems apart over the steps, and cannot here: their names are new")
+    return schedule
+
+
+def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in ("transform", "scale", "short") if name in settings}
 
 
 class _Counted:
     """A plan that counts its own steps, and keeps them in a file where it is given one."""
 
-    def __init__(self, settings: dict[str, Any], n: int) -> None:
-        chosen = {name: settings[name] for name in ("transform", "scale", "short") if name in settings}
-        schedule = from_spec(settings["k"])
-        if schedule.observes in ("solve_rates", "cumulative_solve_rate"):
-            # verl names groups anew at each step.
-            raise ValueError(f"a schedule that observes {schedule.observes} must know problems apart, and cannot here")
-        self._plan = CreditPlan(n, schedule, **chosen)
-        if self._plan.past is not None:
-            raise ValueError("history must know problems apart over the steps, and cannot here: their names are new")
+    def __init__(self, settings: dict[str, Any], schedule: Schedule, n: int) -> None:
+        self._plan = CreditPlan(n, schedule, **_chosen(settings))
         self._steps = 0
         self._file = Path(settings["state"]) if settings.get("state") else None
         if self._file is not None and self._file.exists():

@@ -1,7 +1,7 @@
 """What any trainer needs of pkpo at each step: credits for its groups, what to log of them, and the next step's k."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pkpo.curves import default_ks
 from pkpo.estimators import max_at_ks
+from pkpo.inputs import whole
 from pkpo.integrations.past import Past
 from pkpo.names import parsed
 from pkpo.schedules import Observed, Schedule, State, mixture
@@ -29,6 +30,38 @@ class StepCredits:
 
     credits: NDArray[np.float64]
     metrics: dict[str, float]
+
+
+def check_settings(
+    schedule: Schedule,
+    transform: str = "sloo_minus_one",
+    scale: Scale = "mean",
+    short: Short = "zero",
+    k_eval: Sequence[int] = (),
+    name_of_scale: str = "scale",
+) -> Past | None:
+    """The empty past that the transform asks for, None where it asks for none.
+
+    Raises:
+      ValueError: a setting of CreditPlan that groups of no size could use, scale by the name that the caller gives it.
+    """
+    if not isinstance(schedule, Schedule):
+        raise ValueError(f"schedule must be one of pkpo.schedules, where from_spec makes one of k; got {schedule!r}")
+    if scale not in SCALES:
+        raise ValueError(f"{name_of_scale} must be one of {', '.join(SCALES)}; got {scale!r}")
+    if short not in ("zero", "error"):
+        raise ValueError(f"short must be zero or error; got {short!r}")
+    if not isinstance(k_eval, Collection):
+        raise ValueError(f"k_eval must be a list of numbers of attempts; got {k_eval!r}")
+    for k in k_eval:
+        whole("k_eval", k)
+    method, largest = parsed(transform), math.ceil(schedule.largest)
+    for k in (largest, math.floor(schedule.smallest)):  # top_mean(m) needs k of at least m
+        _needed(transform, k)
+    if method.transform != "history":
+        return None
+    assert method.argument is not None
+    return Past(method.argument, largest)
 
 
 @dataclass
@@ -62,19 +95,11 @@ class CreditPlan:
     _drawn: list[tuple[NDArray[np.float64], Sequence[str]]] = field(init=False, default_factory=list)  # in that step
 
     def __post_init__(self) -> None:
+        self.past = check_settings(self.schedule, self.transform, self.scale, self.short, self.k_eval)
         self.k_eval = tuple(self.k_eval) or default_ks(self.n)
         self.state = self.schedule.start()
-        if self.scale not in SCALES:
-            raise ValueError(f"credit_scale must be one of {', '.join(SCALES)}; got {self.scale!r}")
-        if self.short not in ("zero", "error"):
-            raise ValueError(f"short must be zero or error; got {self.short!r}")
         largest = math.ceil(self.schedule.largest)
-        method = parsed(self.transform)
-        if method.transform == "history":
-            assert method.argument is not None
-            self.past = Past(method.argument, largest)
         needed = _needed(self.transform, largest)
-        _needed(self.transform, math.floor(self.schedule.smallest))  # top_mean(m) needs k of at least m
         if self.n < needed:
             raise ValueError(
                 f"{self.transform} at k={largest} needs groups of at least {needed} completions; got {self.n}"

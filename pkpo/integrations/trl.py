@@ -19,7 +19,7 @@ from accelerate.utils import gather_object
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
-from pkpo.integrations.credits_per_step import CreditPlan, Short, StepCredits
+from pkpo.integrations.credits_per_step import CreditPlan, Short, StepCredits, check_settings
 from pkpo.schedules import Schedule, from_spec
 from pkpo.schedules.spec import Spec
 from pkpo.transforms import Scale
@@ -70,7 +70,9 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
         short: Short = "zero",
         **named: Any,
     ) -> None:
-        schedule = from_spec(k) if isinstance(k, int | float | Mapping) else k
+        schedule = k if isinstance(k, Schedule) else from_spec(k)
+        check_settings(schedule, transform, credit_scale, short, k_eval, name_of_scale="credit_scale")
+        # Only now is the model loaded, which takes minutes.
         super().__init__(*arguments, **named)
         problems = len(self.train_dataset) if isinstance(self.train_dataset, Sized) else None
         self.plan = CreditPlan(self.num_generations, schedule, transform, credit_scale, short, k_eval, problems)

@@ -80,15 +80,36 @@ def test_a_schedule_goes_on_from_its_file(tmp_path: Path) -> None:
     [
         ({}, r"pkpo needs its k in the configuration: \+algorithm\.pkpo\.k=8"),
         ({"k": 2, "baseline": "mean"}, "pkpo takes k, transform, scale, short, state; got baseline"),
-        ({"k": 5}, "needs groups of at least 5 completions; got 4"),
-        ({"k": 2, "scale": "max"}, "credit_scale must be one of"),
+        (None, "pkpo needs its k in the configuration"),
+        ({"k": 0}, "k must be at least 1; got 0"),
+        ({"k": [1, 2]}, r"k must be a real number, a mapping of weights or a schedule's specification; got \[1, 2\]"),
+        ({"k": 2, "scale": "std"}, "^scale must be one of sum, mean, rms; got 'std'"),
+        ({"k": 2, "short": "drop"}, "short must be zero or error; got 'drop'"),
+        ({"k": 2, "transform": "grpo"}, "transform must be one of"),
+        ({"k": 2, "transform": "top_mean(3)"}, "got m=3.0, k=2"),
         ({"k": {"schedule": "signal", "smallest": 1, "largest": 4, "per_problem": True}}, "must know problems apart"),
         ({"k": 2, "transform": "history(0.5)"}, "history must know problems apart over the steps, and cannot here"),
     ],
 )
-def test_settings_that_cannot_be(settings: dict[str, Any], sentence: str) -> None:
+def test_settings_that_cannot_be_are_refused_before_anything_is_sampled(settings: Any, sentence: str) -> None:
+    if settings is not None:
+        with pytest.raises(ValueError, match=sentence):
+            AdvantageEstimator(settings)
+    estimate = AdvantageEstimator()  # whose settings come with the first call
     with pytest.raises(ValueError, match=sentence):
-        AdvantageEstimator(settings)(rewards(), MASK, INDEX)
+        estimate(rewards(), MASK, INDEX, config={"pkpo": settings})
+
+
+def test_a_k_beyond_the_largest_group_is_refused_with_that_group() -> None:
+    with pytest.raises(ValueError, match="needs groups of at least 5 completions; got 4"):
+        AdvantageEstimator({"k": 5})(rewards(), MASK, INDEX)
+
+
+def test_settings_may_be_numbers_of_numpy_and_paths(tmp_path: Path) -> None:
+    settings = {"k": np.int64(2), "state": tmp_path / "k.json"}
+    advantages, _ = AdvantageEstimator(settings)(rewards(), MASK, INDEX)
+    torch.testing.assert_close(advantages, expected("sloo_minus_one", 2, rewards()))
+    assert [path.name for path in tmp_path.iterdir()] == ["k.json"]
 
 
 def test_a_training_without_settings_says_what_is_missing() -> None:

@@ -239,8 +239,12 @@ def test_a_plan_of_another_schedule_is_refused() -> None:
         ),
         ({"schedule": "plateau", "levels": [8, 2], "patience": 1}, {"transform": "top_mean(3)"}, "got m=3.0, k=2"),
         ({"1": 0.5, "8": 0.5}, {"transform": "top_mean(3)"}, "got m=3.0, k=1"),
-        (4, {"scale": "max"}, "credit_scale must be one of sum, mean, rms; got 'max'"),
+        (4, {"scale": "max"}, "^scale must be one of sum, mean, rms; got 'max'"),
         (4, {"short": "drop"}, "short must be zero or error; got 'drop'"),
+        (4, {"k_eval": [0]}, "k_eval must be at least 1; got k_eval=0"),
+        (4, {"k_eval": [1, 2.5]}, "k_eval must be an integer; got 2.5"),
+        (4, {"k_eval": 4}, "k_eval must be a list of numbers of attempts; got 4"),
+        (4, {"k_eval": None}, "k_eval must be a list of numbers of attempts; got None"),
         (4, {"k_eval": [9]}, "k_eval must be at most the completions of a group, 8; got 9"),
         (
             {"schedule": "plateau", "levels": [8, 1], "patience": 1, "watch": "cumulative_solve_rate"},
@@ -252,6 +256,11 @@ def test_a_plan_of_another_schedule_is_refused() -> None:
 def test_a_plan_that_no_step_could_follow(spec: Spec, settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         plan(spec, **settings)
+
+
+def test_a_plan_of_no_schedule_says_what_makes_one() -> None:
+    with pytest.raises(ValueError, match=r"from_spec makes one of k; got 8"):
+        CreditPlan(8, 8)  # type: ignore[arg-type]
 
 
 def test_solve_rates_need_rewards_of_zero_and_one() -> None:

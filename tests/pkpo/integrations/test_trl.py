@@ -15,6 +15,8 @@ pytest.importorskip("trl", reason="pkpo.integrations.trl is NOT tested here: TRL
 import torch
 
 import pkpo
+from pkpo.integrations.trl import PKPOTrainer
+from pkpo.schedules import from_spec
 from tests.pkpo.integrations import tiny_trl
 from tests.pkpo.integrations.replay import credited, learn, log_probabilities
 
@@ -168,6 +170,32 @@ def test_an_evaluation_logs_its_own_pass_at_k(tmp_path: Path) -> None:
 def test_settings_that_cannot_be(pkpo_settings: Any, settings: Any, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=sentence.replace("?", r"\?")):
         tiny_trl.trainer(tmp_path, settings=settings, **pkpo_settings)
+
+
+@pytest.mark.parametrize("k", ["8", None, [1, 8], True])
+def test_a_k_that_is_none_is_refused_before_the_model_is_loaded(k: Any) -> None:
+    with pytest.raises(ValueError, match="k must be a real number, a mapping of weights or a schedule's specification"):
+        PKPOTrainer("no/such-model", tiny_trl.passed, k=k)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"credit_scale": "max"}, "^credit_scale must be one of sum, mean, rms; got 'max'"),
+        ({"transform": "grpo"}, "transform must be one of"),
+        ({"k_eval": [0]}, "k_eval must be at least 1"),
+        ({"k_eval": 4}, "k_eval must be a list of numbers of attempts; got 4"),
+    ],
+)
+def test_what_needs_no_group_is_refused_before_the_model_is_loaded(settings: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        PKPOTrainer("no/such-model", tiny_trl.passed, k=4, **settings)
+
+
+def test_k_may_be_a_number_of_numpy_or_a_schedule(tmp_path: Path) -> None:
+    plans = [tiny_trl.trainer(tmp_path, settings={}, k=k).plan for k in (4, np.int64(4), from_spec(4))]
+    assert plans[0].schedule == plans[1].schedule == plans[2].schedule
+    assert plans[0].saved() == plans[1].saved() == plans[2].saved()
 
 
 def test_a_loss_that_weighs_by_length_is_said(tmp_path: Path) -> None:
