@@ -36,6 +36,7 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 KS: Final = (1, 2, 4, 8, 12, 16)
 SHOWN: Final = (1, 4, 8, 16)
 LABELS: Final = {"taught": "taught", "k1": "k = 1", "k8": "k = 8", "8-to-1": "8 → 1"}
+DRAWN: Final = LABELS | {"taught": "taught answers, before RL", "k1": "trained at k = 1", "k8": "trained at k = 8"}
 PAIRS: Final = (("taught", "k1"), ("taught", "k8"), ("k1", "k8"), ("taught", "8-to-1"), ("k1", "8-to-1"))
 OVER: Final = ("succeeded", "failed", "dead", "cancelled")
 POLL: Final = 1.0  # seconds
@@ -181,11 +182,11 @@ def curves_figure(seed: Answer) -> go.Figure:
     """The last curve of each part of a seed, with intervals."""
     figure = go.Figure()
     for place, (part, found) in enumerate(seed["curves"].items()):
-        figure.add_trace(_line(LABELS[part], COLOURS[place], found[-1]["points"]))
+        figure.add_trace(_line(DRAWN[part], COLOURS[place], found[-1]["points"]))
     ticks = {"tickvals": list(KS), "ticktext": list(map(str, KS))}
     figure.update_xaxes(type="log", title_text="k attempts", **ticks)
     figure.update_yaxes(title_text="pass@k of held-out problems")
-    return _laid_out(figure)
+    return _laid_out(figure, f"seed {seed['seed']}; bars: 95 % intervals over problems")
 
 
 def _line(name: str, colour: str, points: Sequence[Answer]) -> go.Scatter:
@@ -214,13 +215,14 @@ def ends_figure(seeds: Sequence[Answer]) -> go.Figure:
             low, high = ([_at(each["points"], k) for each in found] for k in (1, 16))
             figure.add_trace(
                 go.Scatter(
-                    name=LABELS[part],
+                    name=DRAWN[part],
                     legendgroup=part,
                     showlegend=seed is seeds[0],
                     x=[point["value"] for point in low],
                     y=[point["value"] for point in high],
                     mode="lines+markers",
                     line={"color": COLOURS[place]},
+                    marker=_marked_start(len(found)),
                     error_x=_bars(low),
                     error_y=_bars(high),
                     hovertext=[f"seed {seed['seed']}, step {each['step']}" for each in found],
@@ -228,13 +230,22 @@ def ends_figure(seeds: Sequence[Answer]) -> go.Figure:
             )
     figure.update_xaxes(title_text="pass@1")
     figure.update_yaxes(title_text="pass@16")
-    return _laid_out(figure)
+    each = ", ".join(str(seed["seed"]) for seed in seeds)
+    return _laid_out(figure, f"seeds {each}; squares: before RL; bars: 95 % intervals over problems")
 
 
-def _laid_out(figure: go.Figure) -> go.Figure:
+def _marked_start(points: int) -> Answer:
+    """Markers of which the first, where a training begins, stands out."""
+    rest = points - 1
+    edge = {"width": [1.5, *[0] * rest], "color": "#000000"}
+    return {"symbol": ["square", *["circle"] * rest], "size": [9, *[6] * rest], "line": edge, "opacity": 1}
+
+
+def _laid_out(figure: go.Figure, says: str) -> go.Figure:
     legend = {"orientation": "h", "y": -0.2}
+    title = {"text": says, "font": {"size": 14}, "x": 0.08}
     return figure.update_layout(
-        template="plotly_white", width=760, height=460, legend=legend, margin={"t": 20, "r": 20}
+        template="plotly_white", width=760, height=460, legend=legend, margin={"t": 50, "r": 20}, title=title
     )
 
 

@@ -21,7 +21,7 @@ from pkpo.schedules import from_spec, signal_k
 
 HERE = Path(__file__).parent
 SIZE = ViewportSize(width=900, height=520)
-N, K = 16, 4
+N, K, P = 16, 4, 0.3
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
@@ -41,18 +41,18 @@ def weights() -> Lines:
 
 
 def centring() -> Lines:
-    """The factor of what claims pass@k, over k, at p = .3."""
+    """The factor of what claims pass@k, over k."""
     names = {
         "sloo_minus_one": "sloo_minus_one",
-        "mean_centred_s": "s, centred",
-        "mean_centred_sloo_minus_one": "sloo_minus_one, centred",
+        "mean_centred_s": "s, mean-centered",
+        "mean_centred_sloo_minus_one": "sloo_minus_one, mean-centered",
         "chen": "Chen et al.",
         "pass_k_grpo": "Pass@K-GRPO",
         "pass_k_grpo_without_std": "Pass@K-GRPO without std",
     }
     ks = list(range(1, N + 1))
     return {
-        shown: (ks, [each.factor or 0.0 for each in factors([name], [N], ks, [0.3])]) for name, shown in names.items()
+        shown: (ks, [each.factor or 0.0 for each in factors([name], [N], ks, [P])]) for name, shown in names.items()
     }
 
 
@@ -82,9 +82,11 @@ def draw(browser: Browser, name: str, lines: Lines, x: str, y: str, **axis: Any)
             for colour, (shown, (xs, ys)) in zip(COLOURS, lines.items(), strict=False)
         ]
     )
+    for shown, (xs, ys) in lines.items() if "range" in axis else ():
+        _mark_exit(figure, shown, xs, ys, axis["range"][1])
     figure.update_layout(
         template="plotly_white",
-        margin={"t": 20, "r": 20},
+        margin={"t": 60 if "range" in axis else 20, "r": 20},
         font={"size": 15},
         legend={"orientation": "h", "y": -0.18},
         xaxis={"title": {"text": x}},
@@ -98,12 +100,25 @@ def draw(browser: Browser, name: str, lines: Lines, x: str, y: str, **axis: Any)
         page.screenshot(path=HERE / f"{name}.png")
 
 
+def _mark_exit(figure: go.Figure, shown: str, xs: Sequence[float], ys: Sequence[float], top: float) -> None:
+    """Say, where a line leaves the axis, how high it goes."""
+    beyond = [place for place, y in enumerate(ys) if y > top]
+    if beyond:
+        last, first = beyond[0] - 1, beyond[0]
+        x = np.interp(top, [ys[last], ys[first]], [xs[last], xs[first]])
+        says = f"↑ {ys[-1]:.3g} at k = {xs[-1]}"
+        side = "right" if x > (xs[0] + xs[-1]) / 2 else "left"
+        figure.add_annotation(x=x, y=top, text=says, xanchor=side, yanchor="bottom", showarrow=False)
+        figure.update_xaxes(range=[xs[0], xs[-1]])
+
+
 def main() -> None:
     """Draw the three figures."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         draw(browser, "baselines", weights(), "p, the chance that a completion passes", "weight of a problem, mean 1")
-        draw(browser, "bias", centring(), f"k, of n = {N}", "E[gradient estimate] / gradient of pass@k", range=[0, 3])
+        ratio = "E[gradient estimate] / gradient of pass@k"
+        draw(browser, "bias", centring(), f"k, with n = {N} and p = {P}", ratio, range=[0, 3])
         draw(browser, "schedules", schedules(), "step", "k")
         browser.close()
 

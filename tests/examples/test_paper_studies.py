@@ -209,4 +209,4 @@ def test_figures_are_drawn_of_every_study(paper: Any, out: Path) -> None:
     names = {f"paper-{name}" for name in ("figure-3", "figure-6", "figure-7", "figure-8", "schedules", "phases")}
     names |= {"paper-figure-8-arc"}
     assert set(figures) == names
-    assert {trace.name for trace in figures["paper-phases"].data} >= {"K=1", "K=64", "all four K", "before"}
+    assert {trace.name for trace in figures["paper-phases"].data} >= {"k=1", "k=64", "all four k", "before"}
