@@ -83,7 +83,7 @@ def _one_by_one(source: Source, first: int, lines: list[bytes]) -> Iterator[tupl
 
 def _value(source: Source, number: int, line: str) -> object:
     try:
-        return json.loads(line)
+        return json.loads(line.rstrip(" \t\r\n"))  # what is cut off ends here, not at column 1 of the line after
     except json.JSONDecodeError as cause:
         reason = f"not a JSON object on one line: {cause.msg} (column {cause.colno})"
     except RecursionError:

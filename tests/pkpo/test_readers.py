@@ -183,6 +183,13 @@ def test_an_unsound_first_line_is_refused_for_what_it_is(tmp_path: Path) -> None
     assert refusal(tmp_path, '{"problem": "a", "passed"}\n').startswith(":1: not a JSON object on one line")
 
 
+def test_an_object_that_is_cut_off_is_refused_at_its_end(tmp_path: Path) -> None:
+    whole, cut = '{"problem": "a", "passed": true}', '{"problem": "b", "passed":'
+    said = f":2: not a JSON object on one line: Expecting value (column {len(cut) + 1})"
+    for end in ("", "\n", "\r\n"):
+        assert refusal(tmp_path, f"{whole}\n{cut}{end}") == said
+
+
 @settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(list(SHAPES)), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3)), max_size=3))
 def test_whatever_happened_to_a_file_it_is_read_or_refused(
