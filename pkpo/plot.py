@@ -1,4 +1,4 @@
-"""Curves as a figure, in a file: HTML that needs no network, or PNG. Needs plotly, PNG also kaleido: `pkpo[plot]`."""
+"""Curves as a figure, in a file: HTML that needs no network, or PNG. Needs plotly, PNG also kaleido: extra `plot`."""
 
 from collections.abc import Mapping
 from html import escape

@@ -6,7 +6,8 @@ What a training loop logs goes through a thread and a spool folder: a server tha
 try:
     import httpx as _httpx  # noqa: F401  asked for here, so that its absence is said in one place
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("pkpo.client needs httpx: pip install 'pkpo[client]'", name=error.name) from error
+    absent = "pkpo.client needs httpx: install pkpo with its extra `client`"
+    raise ModuleNotFoundError(absent, name=error.name) from error
 
 from pkpo.client.answers import (
     Checkpoint,

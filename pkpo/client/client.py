@@ -29,6 +29,8 @@ class Client(CreditCalls, EvaluationCalls, TrainingCalls):
       spool: the folder for what a training loop logs until the server has it; by default PKPO_SPOOL_DIR, else
         ~/.local/state/pkpo/spool.
       spool_limit: bytes that this process may have there; what comes on top is dropped, and counted.
+    Raises:
+      ValueError: an address or a key that cannot be one, a timeout that is not above 0, a deadline below 0.
     """
 
     def __init__(

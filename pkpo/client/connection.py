@@ -1,6 +1,7 @@
 """Requests over one kept connection, sent again while the server is away."""
 
 import logging
+import math
 import os
 import random
 import threading
@@ -54,6 +55,10 @@ class Connection:
 
     def __init__(self, url: str | None, api_key: str | None, timeout: float, deadline: float) -> None:
         self.url = _address(url or os.environ.get("PKPO_URL") or "http://127.0.0.1:8000")
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout must be a number of seconds above 0; got {timeout}")
+        if not deadline >= 0:  # nan is not
+            raise ValueError(f"deadline must be a number of seconds from 0 up; got {deadline}")
         self.timeout, self.deadline = timeout, deadline
         self._headers = _authorization(api_key or os.environ.get("PKPO_API_KEY"))
         self._complained = False

@@ -155,7 +155,8 @@ class EvaluationCalls(Service):
     ) -> Comparison:
         """What changed from evaluation a to evaluation b of the same problem set: b − a at each k, problem by problem.
 
-        The options are those of a curve, for both; the problems are those that both allow.
+        Both are evaluations or their ids, which `curves` lists by run and step. The options are those of a curve, for
+        both; the problems are those that both allow.
         """
         query = _curve_query(k, metric, verifier, missing, fail_reward, level)
         return Comparison.of(self._get("/v1/comparisons", {**query, "a": _id(a), "b": _id(b)}))

@@ -46,7 +46,7 @@ formats, recognised by content, gzipped or not:
   wide                one problem a line, its verdicts in a list: problem, rewards (as [1, 0.5, null]) or passed
                       (as [true, false]); JSON Lines, or CSV with JSON in the cell
   counts              one problem a line: problem, n, c (c of n completions passed); JSON Lines or CSV
-What is read as JSON Lines may as well be Parquet, which needs `pip install 'pkpo[parquet]'`.
+What is read as JSON Lines may as well be Parquet, which needs pkpo's extra `parquet`.
 
 missing verdicts (null, an empty cell, or status infrastructure_error) are not failures. --missing says what they are:
   error  no curve, but how many there are (the default)
@@ -64,7 +64,7 @@ examples:
   pkpo curve example_model_solutions.jsonl.gz --problem question --passed 175b_verification.is_correct
   zcat results.jsonl.gz | grep hard | pkpo curve - --json | jq '.points[0].value'
 
---html and --png need what `pip install 'pkpo[plot]'` installs, --png a Chrome or Chromium besides.
+--html and --png need pkpo's extra `plot`, --png a Chrome or Chromium besides.
 --json prints one object a line for each file and verifier; --csv one table with a line for each of these and k.
 """
 
@@ -150,7 +150,7 @@ def _refuse_undrawable(figures: Mapping[str, Path]) -> None:
 
     for suffix in figures:
         if absent := lacking(f".{suffix}"):
-            raise CommandError(f"--{suffix} needs {' and '.join(absent)}: pip install 'pkpo[plot]'")
+            raise CommandError(f"--{suffix} needs {' and '.join(absent)}: install pkpo with its extra `plot`")
 
 
 def _draw(curves: "Sequence[FileCurve]", path: Path, suffix: str) -> None:

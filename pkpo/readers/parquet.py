@@ -20,7 +20,8 @@ def json_lines(path: Path, name: str) -> Iterator[bytes]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as cause:
-        raise ReadError(name, "a Parquet file, which takes pyarrow to read: pip install 'pkpo[parquet]'") from cause
+        absent = "a Parquet file, which takes pyarrow to read: install pkpo with its extra `parquet`"
+        raise ReadError(name, absent) from cause
     try:
         with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
             if len(set(file.schema_arrow.names)) < len(file.schema_arrow):

@@ -1,6 +1,7 @@
 """Client: how often it asks, what it says when it gives up, and what it never shows."""
 
 import logging
+import math
 import os
 import ssl
 import subprocess
@@ -178,6 +179,21 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"timeout": -1}, "timeout must be a number of seconds above 0; got -1"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0; got 0"),
+        ({"timeout": math.nan}, "timeout must be a number of seconds above 0; got nan"),
+        ({"deadline": -0.5}, "deadline must be a number of seconds from 0 up; got -0.5"),
+        ({"deadline": math.nan}, "deadline must be a number of seconds from 0 up; got nan"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(given: dict[str, float], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Client(spool_limit=1, **given)  # type: ignore[arg-type]
+
+
 def test_address_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(MADE) as (url, seen):
         monkeypatch.setenv("PKPO_URL", url + "/")
@@ -264,9 +280,9 @@ def test_the_library_alone_does_not_bring_the_client_and_its_absence_is_said(tmp
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", f"{code}import pkpo.client"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert "ModuleNotFoundError: pkpo.client needs httpx: pip install 'pkpo[client]'" in done.stderr
+    assert "ModuleNotFoundError: pkpo.client needs httpx: install pkpo with its extra `client`" in done.stderr
     done = subprocess.run([sys.executable, "-m", "pkpo", "sync"], capture_output=True, text=True, env=environment)
-    assert done.stderr == "pkpo: pkpo.client needs httpx: pip install 'pkpo[client]'\n"
+    assert done.stderr == "pkpo: pkpo.client needs httpx: install pkpo with its extra `client`\n"
 
 
 def test_a_transform_has_a_key_where_it_records() -> None:

@@ -133,4 +133,4 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, "curve", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "which takes pyarrow to read: pip install 'pkpo[parquet]'" in done.stderr
+    assert "which takes pyarrow to read: install pkpo with its extra `parquet`" in done.stderr

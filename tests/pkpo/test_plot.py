@@ -63,7 +63,7 @@ def test_a_png_is_drawn_where_kaleido_is(tmp_path: Path, capsys: pytest.CaptureF
     path, results = tmp_path / "curves", written(tmp_path, jsonl(rows()))
     if find_spec("kaleido") is None:
         said = complaint(capsys, "curve", results, "--png", path)
-        assert said == "--png needs kaleido: pip install 'pkpo[plot]'"
+        assert said == "--png needs kaleido: install pkpo with its extra `plot`"
         assert not path.exists()
     else:
         assert main(["curve", str(results), "--png", str(path)]) == 0
