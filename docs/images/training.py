@@ -44,8 +44,8 @@ def centring() -> Lines:
     """The factor of what claims pass@k, over k."""
     names = {
         "sloo_minus_one": "sloo_minus_one",
-        "mean_centred_s": "s, mean-centered",
-        "mean_centred_sloo_minus_one": "sloo_minus_one, mean-centered",
+        "mean_centered_s": "s, mean-centered",
+        "mean_centered_sloo_minus_one": "sloo_minus_one, mean-centered",
         "chen": "Chen et al.",
         "pass_k_grpo": "Pass@K-GRPO",
         "pass_k_grpo_without_std": "Pass@K-GRPO without std",

@@ -169,7 +169,7 @@ def maxrl(g: ArrayLike, *, mask: ArrayLike | None = None, scale: Scale = "sum") 
     return credited("maxrl", g, mask, scale, 2, advantages, binary=True)
 
 
-def mean_centred(
+def mean_centered(
     g: ArrayLike, k: int, name: str = "s", *, mask: ArrayLike | None = None, scale: Scale = "sum"
 ) -> Floats:
     """The named transform less the mean of the group: what a trainer makes of credits that it takes for rewards.
@@ -180,10 +180,10 @@ def mean_centred(
     """
 
     def credits(g: Floats) -> Floats:
-        uncentred = transform(name, g, k)
-        return np.asarray(uncentred - uncentred.mean(axis=1, keepdims=True))
+        whole = transform(name, g, k)
+        return np.asarray(whole - whole.mean(axis=1, keepdims=True))
 
-    return credited(f"mean_centred {name}", g, mask, scale, smallest_n(name, k), credits, k=k, published="sum")
+    return credited(f"mean_centered {name}", g, mask, scale, smallest_n(name, k), credits, k=k, published="sum")
 
 
 def entropy_bonus(

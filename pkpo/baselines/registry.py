@@ -86,11 +86,11 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             biased="log pass@k for large n",
             binary=True,
         ),
-        "mean_centred_s": Baseline(
-            partial(methods.mean_centred, name="s"), "pass@k", "practice", biased="factor 1 - k/n: zero at k = n"
+        "mean_centered_s": Baseline(
+            partial(methods.mean_centered, name="s"), "pass@k", "practice", biased="factor 1 - k/n: zero at k = n"
         ),
-        "mean_centred_sloo_minus_one": Baseline(
-            partial(methods.mean_centred, name="sloo_minus_one"),
+        "mean_centered_sloo_minus_one": Baseline(
+            partial(methods.mean_centered, name="sloo_minus_one"),
             "pass@k",
             "practice",
             biased="pass@k - (k/n) (pass@k - pass@(k-1)) for k >= 2",

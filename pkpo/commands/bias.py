@@ -28,7 +28,7 @@ credits in float64 cannot show its factor: --json and --csv say which.
 
 examples:
   pkpo bias                                         all methods at n = 8
-  pkpo bias --methods chen,mean_centred_s --n 8 --k 1,2,4,8
+  pkpo bias --methods chen,mean_centered_s --n 8 --k 1,2,4,8
                                                     what centring costs: 1 - k/n, nothing left at k = n
   pkpo bias --methods grpo,rloo,maxrl --p 0.01,0.1,0.5,0.9,0.99
                                                     which problems a method prefers

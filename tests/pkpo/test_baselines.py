@@ -134,8 +134,8 @@ BY_SUM: dict[str, Callable[[list[float], int], list[float]]] = {
     "tang_partitioned": tang_partitioned,
     "naive_partition": naive,
     "naive_partition_baselined": naive_baselined,
-    "mean_centred_s": lambda g, k: centred(exact.s(exact.group_of(g), k)),
-    "mean_centred_sloo_minus_one": lambda g, k: centred(exact.sloo_minus_one(exact.group_of(g), k)),
+    "mean_centered_s": lambda g, k: centred(exact.s(exact.group_of(g), k)),
+    "mean_centered_sloo_minus_one": lambda g, k: centred(exact.sloo_minus_one(exact.group_of(g), k)),
 }
 
 
@@ -190,8 +190,8 @@ def test_the_stated_factors_are_exact(n: int, k: int, p: float) -> None:
         "grpo_passk_without_std": pass_at_k(n, p) / n,
         "best_of_n_mean": sum(pass_at_k(j, p) / j for j in range(2, n + 1)) / n,
         "maxrl": sum(pass_at_k(j, p) / j for j in range(1, n)),
-        "mean_centred_s": (1 - k / n) * pass_at_k(k, p),
-        "mean_centred_sloo_minus_one": pass_at_k(k, p) - k / n * (pass_at_k(k, p) - pass_at_k(k - 1, p)),
+        "mean_centered_s": (1 - k / n) * pass_at_k(k, p),
+        "mean_centered_sloo_minus_one": pass_at_k(k, p) - k / n * (pass_at_k(k, p) - pass_at_k(k - 1, p)),
     }
     for name, gradient in expected.items():
         assert mean_gradient(name, n, k, p) == pytest.approx(gradient, rel=1e-11, abs=1e-15), name
@@ -256,7 +256,7 @@ def test_equal_rewards_teach_nothing(name: str, reward: float) -> None:
     credits = of(name, [reward] * 6, 2)
     if name in ("reinforce", "naive_partition"):
         assert credits.tolist() == pytest.approx([reward / 6 if name == "reinforce" else reward / 3] * 6)
-    elif name == "mean_centred_s":
+    elif name == "mean_centered_s":
         assert np.abs(credits).max() < 1e-16  # a mean of what s gives is rounded
     else:
         assert not credits.any()
@@ -264,7 +264,7 @@ def test_equal_rewards_teach_nothing(name: str, reward: float) -> None:
 
 @named
 def test_a_group_of_one_is_refused_where_it_has_nothing_to_be_compared_with(name: str) -> None:
-    alone = {"reinforce", "naive_partition", "chen", "chen_without_std", "mean_centred_s"}
+    alone = {"reinforce", "naive_partition", "chen", "chen_without_std", "mean_centered_s"}
     if name in alone:
         assert np.isfinite(of(name, [1.0], 1)).all()
     else:
@@ -333,7 +333,7 @@ def test_weights_at_the_ends_are_numbers(p: float, k: int, alpha: float, surroga
         (lambda: baseline("naive_partition", [1, 0, 0], 0), "k must be at least 1"),
         (lambda: baseline("naive_partition_baselined", [1, 0], 2), "k=2 needs at least 4 rewards per group; got n=2"),
         (lambda: baseline("tang_partitioned", [1, 0], 1), "tang_partitioned needs k of at least 2"),
-        (lambda: baseline("mean_centred_s", [1, 0], 3), "mean_centred s at k=3 needs at least 3"),
+        (lambda: baseline("mean_centered_s", [1, 0], 3), "mean_centered s at k=3 needs at least 3"),
         (lambda: baselines.grpo([1, math.nan]), "rewards must be finite"),
         (lambda: baselines.grpo([1, 0], scale="max"), "scale must be one of sum, mean, rms; got 'max'"),  # type: ignore[arg-type]
         (lambda: baselines.grpo([[1, 0]], mask=[[True, False]]), "grpo at any k needs at least 2 .*group 0 has n=1"),

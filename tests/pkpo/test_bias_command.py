@@ -50,13 +50,13 @@ def test_a_method_without_a_k_has_one_row_with_its_own(capsys: pytest.CaptureFix
 
 
 def test_the_table_aligns_and_the_others_are_read_back(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("--methods", "grpo,mean_centred_s", "--n", "8", "--k", "4,8,9", "--p", "0.1,0.5")
+    arguments = ("--methods", "grpo,mean_centered_s", "--n", "8", "--k", "4,8,9", "--p", "0.1,0.5")
     assert printed(capsys, *arguments) == (
-        "method          claims  n  k  p=0.1  p=0.5\n"
-        "grpo            pass@1  8  1  2.177  1.736\n"
-        "mean_centred_s  pass@k  8  4    0.5    0.5\n"
-        "mean_centred_s  pass@k  8  8      0      0\n"
-        "mean_centred_s  pass@k  8  9      –      –\n"
+        "method           claims  n  k  p=0.1  p=0.5\n"
+        "grpo             pass@1  8  1  2.177  1.736\n"
+        "mean_centered_s  pass@k  8  4    0.5    0.5\n"
+        "mean_centered_s  pass@k  8  8      0      0\n"
+        "mean_centered_s  pass@k  8  9      –      –\n"
     )
     assert printed(capsys, *arguments, "--markdown").splitlines()[:3] == [
         "| method | claims | n | k | p=0.1 | p=0.5 |",
