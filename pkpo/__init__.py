@@ -1,9 +1,10 @@
 """pass@k, done right: unbiased estimates and reward transforms for evaluation and for training.
 
 To evaluate: pass_at_k(n, c, k) for each problem, from n completions of which c passed, and max_at_k(g, k) from their
-rewards g; PassAtKCurve for their means over problems, with intervals. To train: sloo_minus_one(g, k) and its relatives
-turn the rewards of each group, along the last axis, into credits that replace the advantages; transform says what they
-all take; pkpo.torch has them for tensors. pad makes an array and its mask of groups that differ in length.
+rewards g; PassAtKCurve.from_counts(n, c) and PassAtKCurve.from_rewards(g) for their means over problems, with
+intervals. To train: sloo_minus_one(g, k) and its relatives turn the rewards of each group, along the last axis, into
+credits that replace the advantages; transform says what they all take; pkpo.torch has them for tensors. pad makes an
+array and its mask of groups that differ in length.
 
 Each name is imported with its module when it is first asked for: `pkpo --help` and the readers need no NumPy.
 """

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpo import inputs
 from pkpo.bootstrap import blocks, generator
-from pkpo.curves import CountMetric, Interval, RewardMetric, ascending_ks, default_ks
+from pkpo.curves import CountMetric, Interval, RewardMetric, ascending_ks, default_ks, intervals
 from pkpo.estimators import fail_at_k, max_at_ks, pass_at_k, pass_hat_k
 from pkpo.intervals import mean_interval
 
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from evaluation a to evaluation b of the same problems."""
+    """Made by from_counts or from_rewards: what changed from evaluation a to evaluation b of the same problems."""
 
     metric: str
     points: tuple[Difference, ...]  # in ascending k
@@ -155,7 +155,7 @@ class Comparison:
         draws: int,
     ) -> Self:
         """The comparison of differences per problem and k, shape (P, K)."""
-        means = [interval(each, level, bounds=bounds) for each in differences.T]
+        means = intervals(interval, differences.T, level, bounds)
         flips = sign_flips(differences, seed=seed, draws=draws)
         return cls(
             metric=metric,

@@ -1,7 +1,7 @@
 """pass@k curves: the mean over one fixed set of problems at every k, with its interval."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -49,7 +49,10 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class PassAtKCurve:
-    """A metric at several k, averaged over one fixed set of problems: so pass@k and max_g@k never fall as k grows."""
+    """Made by from_counts, from_rewards or from_answers: the mean of a metric over problems, at several k.
+
+    The problems are the same at every k: so pass@k and max_g@k never fall as k grows.
+    """
 
     metric: str
     estimator: str  # the formula per problem
@@ -193,7 +196,7 @@ class PassAtKCurve:
         tau: float | None = None,
     ) -> Self:
         """The curve of one value per problem at each k."""
-        means = [interval(each, level, bounds=bounds) for each in values]
+        means = intervals(interval, values, level, bounds)
         return cls(
             metric=metric,
             estimator=ESTIMATORS[metric] + ("" if tau is None else f", tau = {tau}"),
@@ -234,6 +237,18 @@ class PassAtKCurve:
         return np.array([point.high for point in self.points])
 
 
+def intervals(
+    interval: Interval, values: Iterable[NDArray[np.float64]], level: float, bounds: tuple[float, float]
+) -> list[MeanInterval]:
+    """The mean of the values per problem at each k, with its interval; ValueError where no function makes intervals."""
+    if not callable(interval):
+        raise ValueError(
+            "interval must be a function, as pkpo.mean_interval or functools.partial(pkpo.bootstrap_interval, seed=3);"
+            f" got {interval!r}"
+        )
+    return [interval(each, level, bounds=bounds) for each in values]
+
+
 def default_ks(n_min: int) -> tuple[int, ...]:
     """The powers of two up to n_min, and n_min: the k at which a curve is drawn unless others are asked for."""
     n_min = inputs.whole("n_min", n_min)
@@ -262,6 +277,11 @@ def pad(groups: Sequence[Sequence[float | None]]) -> tuple[NDArray[np.float64], 
     Raises:
       ValueError: no groups, no reward in any, or rewards that are not finite real numbers.
     """
+    if not isinstance(groups, Iterable):
+        raise ValueError(f"groups must hold the rewards of each problem; got {groups!r}")
+    for place, group in enumerate(groups):
+        if not isinstance(group, Collection):
+            raise ValueError(f"groups must hold the rewards of each problem; got {group!r} at {place}")
     lengths = np.array([len(group) for group in groups], dtype=np.int64)
     flat = [reward for group in groups for reward in group]
     present = np.array([reward is not None for reward in flat], dtype=np.bool_)

@@ -12,6 +12,7 @@ from pkpo.weights import LIFT, binomial_ratios, order_weights, range_exponents, 
 
 # The likeliest number of passes, in units that leave over 300 bits to the smallest float64, 2^-1074.
 _LARGEST = 1 << 1400
+_SEVERAL = "PassAtKCurve.from_counts"
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -68,7 +69,7 @@ def g_pass_at_k(n: ArrayLike, c: ArrayLike, k: int, tau: float) -> NDArray[np.fl
 
     Liu et al. (2024), arXiv:2412.13147, the definition of G-Pass@k_tau.
     """
-    k = inputs.attempts(k)
+    k = inputs.attempts(k, _SEVERAL)
     needed = max(1, _share_of(k, tau))
     return per_count(n, c, k, lambda n, c, k: (_mean_over_subsets(n, each, k, needed, lambda _: 1) for each in c))
 
@@ -84,7 +85,7 @@ def mg_pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
 
     Liu et al. (2024), arXiv:2412.13147, the definition of mG-Pass@k.
     """
-    k = inputs.attempts(k)
+    k = inputs.attempts(k, _SEVERAL)
     if k == 1:
         raise ValueError("mg_pass_at_k needs k of at least 2, for its sum has no term at k = 1; got k=1")
     half = (k + 1) // 2
@@ -114,6 +115,7 @@ def max_at_k(g: ArrayLike, k: int, mask: ArrayLike | None = None) -> NDArray[np.
 
     arXiv:2505.15201v4, Eq. (12) to (14).
     """
+    k = inputs.attempts(k, "PassAtKCurve.from_rewards")
     estimates: NDArray[np.float64] = max_at_ks(g, [k], mask)[..., 0][()]
     return estimates
 
@@ -159,7 +161,7 @@ def per_count(
     n: ArrayLike, c: ArrayLike, k: int, of_size: Callable[[int, list[int], int], Iterable[float]]
 ) -> NDArray[np.float64]:
     """The estimates of of_size(n, all c that occur with it, ascending, k), each in the places of its (n, c)."""
-    k = inputs.attempts(k)
+    k = inputs.attempts(k, _SEVERAL)
     totals, passed = inputs.tallies(n, c)
     if totals.size and k > totals.min():
         raise ValueError(f"k must be at most the smallest n; got k={k}, n={totals.min()}")

@@ -23,8 +23,10 @@ def whole(name: str, value: object) -> int:
     return int(value)
 
 
-def attempts(k: object) -> int:
-    """k, the number of attempts, as an int; ValueError where it is no integer or is below 1."""
+def attempts(k: object, several: str = "") -> int:
+    """k, the number of attempts, as an int; ValueError where it is none from 1 up, with what takes several."""
+    if several and isinstance(k, list | tuple | np.ndarray):
+        raise ValueError(f"k must be an integer; got {k!r}; {several} takes several")
     return whole("k", k)
 
 

@@ -19,7 +19,7 @@ Problems = Literal["sample", "fixed"]
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a pilot evaluation says of the variance of mean pass@k at other sizes.
+    """Made by from_counts: what a pilot evaluation says of the variance of mean pass@k at other sizes.
 
     The variance of the mean over P problems with n completions each is (between + within(n)) / P: between problems
     their pass@k differs, within a problem its estimate does. More completions lower the second part only.

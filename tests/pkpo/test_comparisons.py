@@ -178,6 +178,7 @@ def test_the_unit_of_the_rewards_does_not_change_the_p_values(unit: float) -> No
             "problems must hold each name once",
         ),
         (lambda: UNTYPED.from_counts(8, [1], 4, [1], metric="max_at_k"), "metric must be one of pass_at_k"),
+        (lambda: UNTYPED.from_counts(8, [1], 4, [1], interval="t"), "interval must be a function, as .* got 't'"),
         (lambda: UNTYPED.from_counts([], [], [], []), "a needs one n and c for each of at least one problem"),
         (lambda: UNTYPED.from_rewards([[1.0]], [[1.0], [2.0]]), r"got \(1, 1\) and \(2, 1\)"),
         (

@@ -169,6 +169,7 @@ def test_the_default_k_are_the_powers_of_two_and_the_smallest_n() -> None:
         ([10], [1], {"metric": "max_at_k"}, "metric must be one of"),
         ([10], [1], {"level": 1.0}, r"level must be in \(0, 1\); got 1.0"),
         ([10], [1], {"level": 95}, "level must be"),
+        ([10], [1], {"interval": "bootstrap"}, r"interval must be a function, as pkpo\.mean_interval.*'bootstrap'"),
     ],
 )
 def test_counts_without_a_curve_are_refused(n: Any, c: Any, options: Any, said: str) -> None:
@@ -210,6 +211,10 @@ def test_padding_marks_what_is_missing() -> None:
         ([[]], "must have shape"),
         ([[None]], "must have shape"),
         ([["1"]], "must be real numbers"),
+        ([1, 0], "groups must hold the rewards of each problem; got 1 at 0"),
+        ([[1, 0], None], "groups must hold the rewards of each problem; got None at 1"),
+        (np.array([1.0, 0.0]), r"groups must hold the rewards of each problem; got .*1\.0.* at 0"),
+        (1, "groups must hold the rewards of each problem; got 1"),
     ],
 )
 def test_groups_without_a_reward_are_refused(groups: Any, said: str) -> None:

@@ -95,6 +95,12 @@ def test_counts_broadcast_and_keep_their_shape() -> None:
     assert pass_at_k([], [], 1).shape == (0,)
 
 
+def test_several_k_of_rewards_are_refused_with_what_takes_them() -> None:
+    several: Any = (1, 2)
+    with pytest.raises(ValueError, match=r"got \(1, 2\); PassAtKCurve\.from_rewards takes several"):
+        max_at_k([0.0, 1.0], several)
+
+
 @pytest.mark.parametrize("estimate", [pass_at_k, fail_at_k, pass_hat_k])
 @pytest.mark.parametrize(
     ("n", "c", "k", "said"),
@@ -110,6 +116,7 @@ def test_counts_broadcast_and_keep_their_shape() -> None:
         (10, 3, None, "k must be an integer; got None"),
         (10, 3, math.nan, "k must be an integer; got nan"),
         (10, 3, "1", "k must be an integer; got '1'"),
+        (10, 3, [1, 2], r"k must be an integer; got \[1, 2\]; PassAtKCurve\.from_counts takes several"),
         (10, 11, 1, r"c must be in \[0, n\]; got c=11, n=10"),
         ([10, 10], [10, 12], 1, r"c=12, n=10 at index \(1,\)"),
         (10, -1, 1, r"c must be in \[0, 2147483647\]; got -1"),
