@@ -3,6 +3,11 @@
 exact is unbiased for the gradient of max_g@k of p whatever q drew the completions, where q > 0 wherever p is.
 first_order and ppo are not, for they leave out what the ratios of the others do to i, nor is truncated; they are here
 to compare with. Where all ratios are 1, each gives the credits of pkpo.transforms.
+
+name chooses the transform. It is "s" unless given, not "sloo_minus_one" as elsewhere, for what defines exact, the
+derivative of V by log r_i, is that of "s" alone: another has its mean and not its values. And truncated has not even
+the mean, for what a baseline takes off is 0 on average only under uncapped ratios. To train, give "sloo_minus_one".
+ppo has that by itself: its clip goes by the sign of a credit, and "s" of rewards of 0 and 1 is never below 0.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The credits of pkpo.offpolicy for torch tensors: the same names, formulas and refusals.
+"""The credits of pkpo.offpolicy for torch tensors: the same names, formulas, refusals and defaults.
 
 mask, groups, check and dtype are what pkpo.torch says, but that exact and truncated wait for the device where they are
 given groups, whose largest they have to know. Unchecked, a group also gets NaN where a log ratio is not finite, or

@@ -87,6 +87,26 @@ def test_the_others_are_biased(method: Callable[..., Any]) -> None:
     assert abs(total / (k * (1 - p) ** (k - 1)) - 1) > 0.05
 
 
+def moments(method: Callable[..., Any], n: int = 8, k: int = 4, p: float = 0.3, q: float = 0.25) -> tuple[float, float]:
+    """Mean and variance of the gradient estimate, over the true gradient and its square, of n drawn with q."""
+    outcomes = np.tri(n + 1, n, -1)  # with c = 0..n passes
+    chances = np.array([math.comb(n, c) * q**c * (1 - q) ** (n - c) for c in range(n + 1)])
+    credits = method(outcomes, k, np.where(outcomes > 0, math.log(p / q), math.log((1 - p) / (1 - q))))
+    estimates = (credits * np.where(outcomes > 0, 1 / p, -1 / (1 - p))).sum(axis=1) / (k * (1 - p) ** (k - 1))
+    return float(chances @ estimates), float(chances @ (estimates - chances @ estimates) ** 2)
+
+
+def test_the_best_of_the_others_takes_variance_off_and_of_truncated_the_mean_too() -> None:
+    means, variances = {}, {}
+    for method in (offpolicy.exact, offpolicy.first_order, partial(offpolicy.truncated, cap=1.1)):
+        for name in offpolicy.NAMES:
+            means[name], variances[name] = moments(partial(method, name=name))
+        of_truncated = isinstance(method, partial)
+        assert (means["s"] == pytest.approx(means["sloo_minus_one"], rel=1e-12)) != of_truncated
+        if method is offpolicy.exact:
+            assert variances["s"] / variances["sloo_minus_one"] == pytest.approx(17, abs=0.5)  # docs/transforms.md
+
+
 def test_s_is_the_derivative_of_the_weighted_estimate() -> None:
     rng = np.random.default_rng(0)
     g, log_ratios = rng.normal(size=6), rng.normal(size=6)
