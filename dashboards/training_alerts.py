@@ -1,7 +1,7 @@
 """Warnings of what goes wrong in training for pass@k, by rules of thumb: pure functions of what was logged.
 
 A rule looks at the last tenth of the steps, never at fewer than 20 of them, so that a passing dip is no alarm. The
-thresholds are ours, chosen wide: they say what to look at, and docs/training.md says why each.
+thresholds are ours, chosen wide: they say what to look at, and docs/run-page.md says why each.
 """
 
 from collections.abc import Callable, Iterator, Sequence

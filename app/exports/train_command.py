@@ -40,7 +40,9 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("spec", metavar="SPEC.json", type=Path, help="as a training job takes it: docs/training.md")
+    command.add_argument(
+        "spec", metavar="SPEC.json", type=Path, help="as a training job takes it: docs/training-jobs.md"
+    )
     command.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="that is not there yet, or empty")
     command.add_argument(
         "--problems", metavar="FILE", type=Path, nargs="+", help="of problem_set, in the place of the server's"

@@ -33,7 +33,7 @@ AT_ONCE: Final = 64  # requests
 RESETS: Final = 50  # of the prefix cache, a tenth of a second apart
 STARTED_SO: Final = (
     "start it with VLLM_SERVER_DEV_MODE=1 in its environment and --logprobs-mode processed_logprobs, as "
-    "docs/training.md says"
+    "docs/training-jobs.md says"
 )
 
 
