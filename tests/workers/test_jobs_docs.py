@@ -6,9 +6,17 @@ import httpx
 import pytest
 
 from tests.documents import ROOT, checkout, examples, run
+from workers.capabilities import capabilities
 
 PAGE = "docs/jobs.md"
 END = "end of a block"
+
+
+def test_the_guide_names_what_a_worker_here_offers() -> None:
+    table = (ROOT / PAGE).read_text().partition("| queue | capability |")[2].partition("\n\n")[0]
+    offered = capabilities()
+    assert {"import", "verify"} <= set(offered)
+    assert not [capability for capability in offered if f"`{capability}`" not in table]
 
 
 def test_every_example_of_the_guide_does_what_it_shows(
