@@ -155,12 +155,15 @@ def fit(tables: Tables) -> tuple[Floats, Floats]:
     """
     share = tables.shares
     x = np.log(np.stack([share, 1 - share], axis=1))  # a + b = 1
-    open_rows = np.arange(len(x))
+    open_rows, before = np.arange(len(x)), np.full(len(x), np.inf)
     for _ in range(_MOST_STEPS):
-        step = _climb(tables, x[open_rows])
+        step, rise = _climb(tables, x[open_rows])
         x[open_rows] += step
-        going = np.abs(step).max(axis=1) > 1e-9
-        open_rows, tables = open_rows[going], tables.at(going)
+        size = np.abs(step).max(axis=1)
+        # Where the likelihood is flat, rounding alone makes steps of more than 1e-9, and for ever.
+        nothing_won = (size >= before / 2) & (rise <= _RESOLVED)
+        going = (size > 1e-9) & ~nothing_won
+        open_rows, before, tables = open_rows[going], size[going], tables.at(going)
         if not len(open_rows):
             a, b = np.exp(x.T)
             return a, b
@@ -168,6 +171,7 @@ def fit(tables: Tables) -> tuple[Floats, Floats]:
 
 
 _MOST_STEPS = 200
+_RESOLVED = 1e-13  # of the likelihood's logarithm: smaller differences are those of rounding
 
 
 def log_likelihood(tables: Tables, a: Floats, b: Floats) -> Floats:
@@ -180,18 +184,21 @@ def log_likelihood(tables: Tables, a: Floats, b: Floats) -> Floats:
     return total
 
 
-def _climb(tables: Tables, x: Floats) -> Floats:
-    """A step of log a and log b that raises the likelihood, or one of no size at its top, shape (R, 2)."""
+def _climb(tables: Tables, x: Floats) -> tuple[Floats, Floats]:
+    """A step of log a and log b that raises the likelihood, or one of no size at its top, shape (R, 2); and its rise.
+
+    The rise of the likelihood's logarithm is given as a part of itself, shape (R,).
+    """
     step = _newton_step(tables, x)
     start = log_likelihood(tables, *np.exp(x.T))
     for _ in range(50):
-        after = log_likelihood(tables, *np.exp((x + step).T))
+        rise = (log_likelihood(tables, *np.exp((x + step).T)) - start) / np.abs(start)
         # At the top a step is within rounding: it may seem to lose what the sums cannot resolve.
-        lost = after < start - 1e-13 * np.abs(start)
+        lost = rise < -_RESOLVED
         if not lost.any():
             break
         step[lost] /= 2
-    return step
+    return step, rise
 
 
 def _newton_step(tables: Tables, x: Floats) -> Floats:
