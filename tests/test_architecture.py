@@ -1,19 +1,32 @@
 """Who may import whom, as the folders promise it, and the sizes that keep files readable."""
 
 import ast
+import re
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from sys import stdlib_module_names
 
 import pytest
 
+import pkpo
+
 ROOT = Path(__file__).resolve().parent.parent
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 OURS = {"pkpo", "app", "workers", "dashboards", "migrations"}
 HEAVY = {"torch", "vllm", "trl", "verl", "transformers"}
 WORKERS_MAY_USE = {"app.config", "app.db", "app.models", "app.errors", "app.ingest", "app.imports", "app.jobs"}
 WORKERS_MAY_USE |= {"app.problem_sets", "app.training"}
+
+
+def tracked_folders() -> set[str]:
+    """Those at the root that git knows of, but for hidden ones; none where there is no git."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    paths = [Path(line) for line in listed.stdout.splitlines()]
+    return {path.parts[0] for path in paths if len(path.parts) > 1 and not path.parts[0].startswith(".")}
 
 
 def modules(folder: str) -> list[Path]:
@@ -45,9 +58,26 @@ def test_the_library_imports_nothing_of_ours() -> None:
     assert breaches("pkpo", set()) == []
 
 
-def test_dashboards_import_the_library_only() -> None:
-    assert modules("dashboards")
-    assert breaches("dashboards", {"pkpo"}) == []
+def test_a_folder_imports_what_the_table_of_contributing_says() -> None:
+    """By the names in the last column; where only parts of `app` may be imported, a test below says which."""
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| (.*) \|$", CONTRIBUTING, re.MULTILINE)
+    assert {folder for folder, _ in rows} >= OURS | tracked_folders()
+    for folder, may in rows:
+        assert (ROOT / folder).is_dir()
+        named, _, but = may.partition(" but ")
+        allowed = OURS if named == "everything" else {each.split(".")[0] for each in re.findall(r"`([\w.]+)`", named)}
+        found = breaches(folder, allowed - set(re.findall(r"`(\w+)`", but)))
+        assert found == [], f"CONTRIBUTING.md: {folder}/ may import {may}"
+
+
+def test_every_module_of_the_library_is_public_or_not_in_contributing() -> None:
+    rows = re.findall(r"^\| (public.*|commands|internal) \| (.*) \|$", CONTRIBUTING, re.MULTILINE)
+    listed = {kind: re.findall(r"`(\w+)/?`", re.sub(r"\([^)]*\)", "", names)) for kind, names in rows}
+    there = {path.stem for path in (ROOT / "pkpo").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert sorted(chain.from_iterable(listed.values())) == sorted(each for each in there if not each.startswith("__"))
+    in_itself, under_its_name, *_ = listed.values()
+    assert set(in_itself) == set(pkpo._MODULES)
+    assert set(under_its_name) >= set(pkpo._APART)
 
 
 def test_the_service_draws_only_from_its_pages() -> None:
