@@ -15,6 +15,7 @@ from app.ingest.errors import CountsOnly
 from app.ingest.evaluations import find_evaluation
 from app.ingest.verdicts import versioned_name
 from app.jobs.errors import ModelNotAllowed, UnknownVerifierVersion, unknown_evaluation, wrong_options
+from app.jobs.judging import check_judged
 from app.jobs.options.engines import ENGINE_OPTIONS
 from app.jobs.options.faults import faults
 from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
@@ -48,6 +49,7 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
             if evaluation.counts_only:
                 raise CountsOnly
             _check_verifier(spec.verifier, spec.options, "/spec/verifier", "/spec/options")
+            check_judged(session, evaluation.problem_set_id, spec.verifier, spec.options, "/spec/verifier")
         case SamplingSpec():
             _check_once(spec.verifiers)
             for i, verifier in enumerate(spec.verifiers):
@@ -121,6 +123,7 @@ def check_model(settings: Settings, name: str) -> None:
 
 
 def _check_problems(session: Session, project_id: int, spec: SamplingSpec) -> None:
+    """Raise InvalidRequest where nothing can be drawn for the set, or one of the verifiers can judge none of it."""
     try:
         set_id = find_problem_set(session, project_id, spec.problem_set)
     except ProblemSetNotFound:
@@ -131,6 +134,8 @@ def _check_problems(session: Session, project_id: int, spec: SamplingSpec) -> No
     chosen = select(Problem.prompt).filter_by(problem_set_id=set_id).order_by(Problem.id).limit(spec.limit).subquery()
     problems, prompts = session.execute(select(func.count(), func.count(chosen.c.prompt)).select_from(chosen)).one()
     if prompts == problems > 0:
+        for i, verifier in enumerate(spec.verifiers):
+            check_judged(session, set_id, verifier, {}, f"/spec/verifiers/{i}")
         return
     lacking = f"{problems - prompts} of its problems have no prompt" if problems else "it has no problems"
     raise InvalidRequest(

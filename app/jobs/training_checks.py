@@ -1,6 +1,6 @@
 """What can be known at submission to be wrong with a training job."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,17 +10,12 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
-from app.ingest.verdicts import versioned_name
 from app.jobs.errors import RunInTraining
+from app.jobs.judging import TO_ADD, check_judged
 from app.jobs.specs.training import TrainingSpec, name_of_run
 from app.models import Job, Problem
 
 LOCK: Final = 0x706B7472  # whoever is to queue a training job of a project holds this advisory lock
-TO_ADD: Final = "`pkpo problems import` adds what is missing."
-# The member of a problem without which a verifier says nothing of its completions.
-NEEDED: Final = {"python-tests": "tests"} | dict.fromkeys(
-    ("exact-match", "numeric-match", "math-verify", "arc-grid"), "answer"
-)
 
 
 def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
@@ -37,7 +32,7 @@ def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
 def check_retried(session: Session, job: Job) -> None:
     """Raise RunInTraining where another job, which has not ended, trains a run of this one, which has."""
     _one_after_another(session, job.project_id)
-    if found := in_training(session, job.project_id, _runs(job.spec)):
+    if found := in_training(session, job.project_id, runs_of(job.spec)):
         raise RunInTraining(*found)
 
 
@@ -54,13 +49,13 @@ def in_training(session: Session, project_id: int, runs: Set[str]) -> tuple[UUID
         Job.project_id == project_id, Job.kind == "training", Job.state.in_(("queued", "running"))
     )
     for uuid, theirs in session.execute(going_on):
-        if both := runs & _runs(theirs):
+        if both := runs & runs_of(theirs):
             return uuid, min(both)
     return None
 
 
-def _runs(spec: dict[str, Any]) -> set[str]:
-    """What a training job with this spec trains."""
+def runs_of(spec: Mapping[str, Any]) -> set[str]:
+    """The names of the runs that a training job with this spec trains."""
     return {name_of_run(spec["run"], spec["seeds"], seed) for seed in spec["seeds"]}
 
 
@@ -71,7 +66,7 @@ def _one_after_another(session: Session, project_id: int) -> None:
 
 def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> None:
     """Raise InvalidRequest where a set is not there, too small or not to be judged, or where the two sets meet."""
-    training = _usable(session, project_id, spec.problem_set, spec.verifier, "/spec/problem_set")
+    training = _usable(session, project_id, spec, spec.problem_set, "/spec/problem_set")
     problems = _count(session, training)
     if isinstance(spec.held_out, float):
         held_out = round(spec.held_out * problems)
@@ -88,11 +83,11 @@ def check_problems(session: Session, project_id: int, spec: TrainingSpec) -> Non
             [("/spec/problems_per_step", "more than there are problems")],
         )
     if isinstance(spec.held_out, str):
-        held_out_set = _usable(session, project_id, spec.held_out, spec.verifier, "/spec/held_out")
+        held_out_set = _usable(session, project_id, spec, spec.held_out, "/spec/held_out")
         _check_apart(session, training, held_out_set)
 
 
-def _usable(session: Session, project_id: int, name: str, verifier: str, pointer: str) -> int:
+def _usable(session: Session, project_id: int, spec: TrainingSpec, name: str, pointer: str) -> int:
     """The id of a set with problems, each with a prompt, of which the verifier can judge some."""
     try:
         set_id = find_problem_set(session, project_id, name)
@@ -110,21 +105,8 @@ def _usable(session: Session, project_id: int, name: str, verifier: str, pointer
             f"{problems - prompts} of the {problems} problems have no prompt. {TO_ADD}",
             [(pointer, "without prompts")],
         )
-    _check_judged(session, set_id, versioned_name(verifier)[0], pointer)
+    check_judged(session, set_id, spec.verifier, spec.verifier_options, pointer)
     return set_id
-
-
-def _check_judged(session: Session, set_id: int, verifier: str, pointer: str) -> None:
-    """Raise InvalidRequest where no problem has what the verifier holds completions to."""
-    if (needed := NEEDED.get(verifier)) is None:
-        return
-    is_there = func.jsonb_typeof(Problem.tests) != "null" if needed == "tests" else Problem.answer.is_not(None)
-    if not session.scalar(select(func.count()).where(Problem.problem_set_id == set_id, is_there)):
-        raise InvalidRequest(
-            f"The verifier {verifier} needs the {needed} of a problem, and none of these has any: every reward would "
-            f"be missing. {TO_ADD}",
-            [(pointer, f"without {needed}")],
-        )
 
 
 def _count(session: Session, set_id: int) -> int:

@@ -79,6 +79,7 @@ def submitted(client: httpx.Client, **told: Any) -> httpx.Response:
         ({"verifiers": ["length@7"]}, "verifier-not-offered", "/spec/verifiers/0", "have length@1 and no other"),
         ({"verifiers": ["exact-match", "exact-match@1"]}, "invalid-request", "/spec/verifiers/1", "the same as 0"),
         ({"verifiers": ["exact-match", "length"]}, "invalid-request", "/spec/verifiers/1/free", "required"),
+        ({"verifiers": ["exact-match", "python-tests"]}, "invalid-request", "/spec/verifiers/1", "needs the tests of"),
         ({"model": "../../etc"}, "model-not-allowed", "/spec/model", "neither a hub name"),
         ({"model": "/etc"}, "model-not-allowed", "/spec/model", "is not in a folder that models may be in"),
         ({"model": "ROOT/../etc"}, "model-not-allowed", "/spec/model", "is not in a folder that models may be in"),

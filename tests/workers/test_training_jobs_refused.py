@@ -63,6 +63,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [  # what of a spec, what is said
     ({"problem_set": "empty"}, "has no problems", "/spec/problem_set"),
     ({"problem_set": "silent"}, "1 of the 1 problems have no prompt", "/spec/problem_set"),
     ({"verifier": "python-tests"}, "needs the tests of a problem, and none of these has any", "/spec/problem_set"),
+    (
+        {"verifier": "weighted", "verifier_options": {"terms": [{"verifier": "python-tests"}]}},
+        "The verifier python-tests needs the tests of a problem, and none of these has any",
+        "/spec/problem_set",
+    ),
     ({"problem_set": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/problem_set"),
     ({"held_out": "unanswered"}, "needs the answer of a problem, and none of these", "/spec/held_out"),
     ({"held_out": "sums@1"}, "36 are trained on by their name and 36 by their prompt", "/spec/held_out"),

@@ -1,5 +1,6 @@
 """Verification jobs by a real worker: what a verifier has not judged is judged, and the curve fills in."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -15,11 +16,11 @@ from workers.verifiers import KINDS
 ANSWERS = {"sum": "4", "product": "6"}
 
 
-def answered(client: httpx.Client, run: str) -> str:
+def answered(client: httpx.Client, run: str, tests: Any = None, answers: Mapping[str, str | None] = ANSWERS) -> str:
     """The path of an evaluation: of each problem's four completions, i are right for the i-th, and none judged."""
     set_ = f"answers-{run}@1"
     client.put(f"/v1/problem-sets/{set_}", json={}).raise_for_status()
-    problems = [{"problem": name, "prompt": "?", "answer": answer} for name, answer in ANSWERS.items()]
+    problems = [{"problem": name, "prompt": "?", "answer": answer, "tests": tests} for name, answer in answers.items()]
     client.post(f"/v1/problem-sets/{set_}/problems", json={"problems": problems}).raise_for_status()
     path = evaluation(client, run=run, problem_set=set_)
     rows = [
@@ -135,6 +136,46 @@ def test_a_verdict_that_is_there_stays_and_an_infrastructure_error_is_tried_agai
     assert [each["verifications"][0]["status"] for each in stored] == ["failed"] * 4
 
 
+def test_the_log_says_why_there_is_no_verdict(working_client: httpx.Client) -> None:
+    job = verify(working_client, answered(working_client, "half", answers=ANSWERS | {"product": None}))
+    assert (job["state"], job["progress"]["done"]) == ("succeeded", 8)
+    log = events_of(working_client, job)
+    assert "4 infrastructure_error" in log
+    assert "exact-match@1 has no verdict on 4: the problem has no answer" in log
+
+
+WITH_TESTS = {"terms": [{"verifier": "length", "options": {"free": 9, "most": 99}}, {"verifier": "python-tests@1"}]}
+WITH_BOTH = {"terms": [{"verifier": "exact-match"}, {"verifier": "python-tests"}]}
+
+
+@pytest.mark.parametrize(("name", "options"), [("python-tests", {}), ("weighted", WITH_TESTS), ("weighted", WITH_BOTH)])
+def test_a_set_of_which_nothing_could_be_judged_is_refused_at_submission(
+    working_client: httpx.Client, name: str, options: dict[str, Any]
+) -> None:
+    path = answered(working_client, "unjudgeable")
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}
+    answer = working_client.post("/v1/jobs", json={"kind": "verification", "spec": spec})
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422,
+        [{"pointer": "/spec/verifier", "code": "without tests"}],
+    )
+    says = (
+        "The verifier python-tests needs the tests of a problem, and none of these has any: there would be no verdict"
+    )
+    assert says in answer.json()["detail"]
+
+
+def test_a_sum_needs_one_problem_with_what_all_of_its_terms_need(working_client: httpx.Client) -> None:
+    working_client.put("/v1/problem-sets/either@1", json={}).raise_for_status()
+    problems = {"problems": [{"problem": "a", "answer": "4", "tests": None}, {"problem": "b", "tests": "assert True"}]}
+    working_client.post("/v1/problem-sets/either@1/problems", json=problems).raise_for_status()
+    path = evaluation(working_client, run="either", problem_set="either")
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": "weighted", "options": WITH_BOTH}
+    answer = working_client.post("/v1/jobs", json={"kind": "verification", "spec": spec})
+    assert answer.status_code == 422
+    assert "need the answer and the tests of a problem, and none of these has both" in answer.json()["detail"]
+
+
 def test_what_a_verifier_refuses_fails_the_job_with_its_sentence(working_client: httpx.Client) -> None:
     job = verify(working_client, answered(working_client, "refused"), "os:system")
     assert (job["state"], job["attempt"]) == ("failed", 1)
@@ -142,6 +183,9 @@ def test_what_a_verifier_refuses_fails_the_job_with_its_sentence(working_client:
 
 
 def test_completions_without_a_text_are_nothing_to_judge(working_client: httpx.Client) -> None:
+    working_client.put("/v1/problem-sets/textless@1", json={}).raise_for_status()
+    problems = {"problems": [{"problem": "p", "answer": "4"}]}
+    working_client.post("/v1/problem-sets/textless@1/problems", json=problems).raise_for_status()
     path = evaluation(working_client, run="textless", problem_set="textless")
     rows = [{"problem": "p", "sample_index": i} for i in range(2)]
     working_client.post(f"{path}/completions", json={"completions": rows}).raise_for_status()
@@ -163,7 +207,8 @@ def test_completions_without_a_text_are_nothing_to_judge(working_client: httpx.C
 def test_a_job_asks_for_a_worker_that_has_what_its_verifier_needs(
     working_client: httpx.Client, name: str, terms: tuple[str, ...], capability: str
 ) -> None:
-    path = answered(working_client, f"asks-{name.partition('@')[0]}-{len(terms)}-{capability[7:]}".rstrip("-"))
+    run = f"asks-{name.partition('@')[0]}-{len(terms)}-{capability[7:]}".rstrip("-")
+    path = answered(working_client, run, tests="assert True")
     told = {"format": {"marks": ["<answer>"]}, "length": {"free": 100, "most": 200}}
     options = {"terms": [{"verifier": term, "options": told.get(term, {})} for term in terms]} if terms else {}
     spec = {"evaluation": path.rpartition("/")[2], "verifier": name, "options": options}

@@ -54,7 +54,7 @@ class Rewards:
 
 def reasons(found: Iterable[Verification]) -> list[str]:
     """Why there is no reward, of each completion without one."""
-    return [str(each.detail.get("reason", "nothing")) for each in found if each.reward is None]
+    return [each.unsaid for each in found if each.unsaid is not None]
 
 
 def _text(completion: Any) -> str:

@@ -72,6 +72,8 @@ class Weighted(Verifier):
         answer = next((one.answer for one in found if one.answer is not None), None)
         rewards = [one.reward for one in found if one.reward is not None]
         if len(rewards) < len(found):
+            named = zip(self._terms, found, strict=True)
+            detail["reason"] = next(f"{term.name}@{term.version}: {one.unsaid}" for term, one in named if one.unsaid)
             return Verification("infrastructure_error", None, None, answer, detail)
         reward = sum(term.weight * one for term, one in zip(self.options.terms, rewards, strict=True))
         decided = [one for one in found if one.passed is not None]

@@ -40,6 +40,11 @@ class Verification:
     answer: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def unsaid(self) -> str | None:
+        """Why there is no reward; None where there is one."""
+        return None if self.reward is not None else str(self.detail.get("reason", "nothing"))
+
 
 def judged(passed: bool, answer: str | None, reward: float | None = None, **detail: Any) -> Verification:
     """A verification by pass or fail; the reward is 1 or 0 unless given."""

@@ -126,3 +126,4 @@ def test_a_weighted_sum_passes_with_its_verdicts_and_not_its_terms() -> None:
 def test_a_sum_with_an_unknown_term_is_unknown() -> None:
     found = weighted("18", answer=None)
     assert (found.status, found.passed, found.reward) == ("infrastructure_error", None, None)
+    assert found.unsaid == "numeric-match@1: the problem's answer is not a number"
