@@ -20,7 +20,7 @@ class MissingRewards:
 
     def __init__(self, rewards: Rewards, say: Callable[[str], None]) -> None:
         self._rewards, self._say = rewards, say
-        self._silent = PATIENCE - 1  # until there was a reward, a step without any is the last
+        self._silent: int | None = None  # steps in a row; None until a step was made
         self._told: dict[str, int] = {}  # reason to step
 
     def check(self, step: int, rewards: Any) -> None:
@@ -30,6 +30,9 @@ class MissingRewards:
           rewards: of all processes, nan where missing.
         """
         missing, completions = int(rewards.isnan().sum()), rewards.numel()
+        if self._silent is None:
+            # Until there was a reward, a step without any is the last; who goes on from a later step has had some.
+            self._silent = PATIENCE - 1 if step == 1 else 0
         self._silent = self._silent + 1 if missing == completions else 0
         if missing == 0:
             return

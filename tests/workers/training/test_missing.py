@@ -84,3 +84,13 @@ def test_where_there_were_rewards_a_few_steps_may_have_none() -> None:
         steps.make(step, [nan] * 4)
     with pytest.raises(UnsuitableRewards, match=r"none of the 4 completions of step 21\. Of 4 it says: boom"):
         steps.make(2 * PATIENCE + 1, [nan] * 4)
+
+
+def test_a_training_that_goes_on_from_a_later_step_has_had_rewards_and_may_be_without_for_a_while() -> None:
+    steps = Steps()
+    for step in range(500, 500 + PATIENCE - 1):
+        steps.make(step, [nan] * 4)
+    with pytest.raises(UnsuitableRewards, match=r"none of the 4 completions of step 509\. Of 4 it says: boom"):
+        steps.make(500 + PATIENCE - 1, [nan] * 4)
+    with pytest.raises(UnsuitableRewards, match=r"none of the 4 completions of step 1\."):
+        Steps().make(1, [nan] * 4)
