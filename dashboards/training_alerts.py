@@ -23,7 +23,7 @@ FLAT_SHARE = 1 / 3  # of the steps
 
 @dataclass(frozen=True)
 class Alert:
-    """What to look at: a short name, the step at which it began, and a sentence."""
+    """What to look at: a short name, the step from which on it is so, and a sentence."""
 
     kind: str
     step: int
@@ -81,17 +81,18 @@ def entropy_collapse(series: Series) -> Alert | None:
 
 
 def zero_signal(series: Series) -> Alert | None:
-    """Nine of ten groups teach nothing."""
+    """Nine of ten groups of the last steps teach nothing. Since when is not said: single steps were otherwise."""
     points = series.finite
-    if _steps(points) < FEWEST_STEPS or (now := _mean(_last(points, RECENT))) < SILENT:
+    last = _last(points, RECENT)
+    if _steps(points) < FEWEST_STEPS or (share := _mean(last)) < SILENT:
         return None
-    since = _since(points, lambda value: value >= SILENT)
+    first, until = last[0].first_step, last[-1].last_step
     return Alert(
         "zero signal",
-        since,
-        f"{percent(round(now, 3))} of the groups have no credit but 0, since step {count(since)}: all of their "
-        "completions failed, or enough passed that no single one matters. Other problems, a larger n or another k "
-        "bring the signal back.",
+        first,
+        f"In steps {count(first)} to {count(until)} {percent(round(share, 3))} of the groups have no credit but 0: all "
+        "of their completions failed, or enough passed that no single one matters. Other problems, a larger n or "
+        "another k bring the signal back.",
     )
 
 

@@ -73,9 +73,12 @@ def test_entropy_that_falls_below_a_tenth_and_stays_there_is_an_alert_from_that_
 
 
 def test_groups_without_signal_are_an_alert_where_nine_of_ten_teach_nothing() -> None:
-    (alert,) = alerts(log(series("zero_signal_share", [0.3] * 60 + [0.95] * 40)))
-    assert (alert.kind, alert.step) == ("zero signal", 61)
-    assert alert.sentence.startswith("95\N{NO-BREAK SPACE}% of the groups")
+    shares = [0.3] * 60 + [0.95] * 40
+    (alert,) = alerts(log(series("zero_signal_share", shares)))
+    assert (alert.kind, alert.step) == ("zero signal", 81), "where the steps begin that the share is of"
+    assert alert.sentence.startswith("In steps 81 to 100 95\N{NO-BREAK SPACE}% of the groups have")
+    (alert,) = alerts(log(series("zero_signal_share", [1.0, 1.0, 0.75] + [1.0] * 37)))
+    assert alert.sentence.startswith("In steps 21 to 40 100\N{NO-BREAK SPACE}% of"), "and step 3 is not of them"
     assert not alerts(log(series("zero_signal_share", [0.85] * 100)))
 
 
