@@ -3,6 +3,7 @@
 A job itself stays, with its spec, its outcome and the states that it came through.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from app.config import Settings
 from app.jobs.queue import TASK
 from app.jobs.uploads import FOLDER, is_taken
 from app.models import Upload
+from app.training.checkpoint import DELETED
 
 Step = Callable[[Session, Settings], bool]
 
@@ -97,9 +99,16 @@ def remove_turns(session: Session, settings: Settings) -> bool:
     return _all_of_them(session.execute(DUE_TURNS, {"task": TASK, "most": ROWS_AT_ONCE}))
 
 
+def remove_weights(session: Session, settings: Settings) -> bool:
+    """Remove what is left of the weights of deleted runs in whose removal the service was stopped."""
+    for each in settings.checkpoints.glob(f"*/*{DELETED}*"):
+        shutil.rmtree(each, ignore_errors=True)  # who began the removal may still be at it
+    return False
+
+
 def _all_of_them(result: object) -> bool:
     assert isinstance(result, CursorResult)
     return result.rowcount == ROWS_AT_ONCE
 
 
-STEPS: Final[tuple[Step, ...]] = (remove_uploads, remove_drafts, remove_events, remove_turns)
+STEPS: Final[tuple[Step, ...]] = (remove_uploads, remove_drafts, remove_weights, remove_events, remove_turns)

@@ -2,7 +2,9 @@
 
 import shutil
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -15,7 +17,7 @@ from app.estimates.runs import read_run
 from app.jobs.training_checks import check_left
 from app.models import AuditLog, Run
 from app.runs.schemas import RunChanges
-from app.training.checkpoint import identity, run_of
+from app.training.checkpoint import DELETED, identity, renaming, run_of
 
 
 def change_run(session: Session, project_id: int, name: str, changes: RunChanges) -> RunSummary:
@@ -59,11 +61,15 @@ def delete_run(session: Session, caller: Caller, name: str) -> str:
 
 
 def remove_weights(folder: Path, deleted: str) -> None:
-    """Remove the checkpoints of the run of this identity, where this machine sees them."""
-    if run_of(folder) != deleted:  # nothing is there, or a new run of its name trains already
-        return
-    doomed = folder.with_name(f"{folder.name}~deleted")  # no run can have this name
-    shutil.rmtree(doomed, ignore_errors=True)  # of a removal that was cut short
-    with suppress(OSError):  # there is none, or none that this machine may touch
-        folder.rename(doomed)  # at once: a training of this name may begin
-        shutil.rmtree(doomed)
+    """Remove the checkpoints of the run of this identity, where this machine sees them.
+
+    They lie in its folder, or beside it where a training of its name has begun in the meantime.
+    """
+    for each in chain([folder], folder.parent.glob(f"{folder.name}~*")):  # looked for once that one is done with
+        doomed = folder.with_name(f"{folder.name}{DELETED}{token_hex(4)}")
+        with suppress(OSError):  # there are none, or none that this machine may touch
+            with renaming(folder.parent):
+                if run_of(each) != deleted:
+                    continue
+                each.rename(doomed)  # at once: a training of this name may begin
+            shutil.rmtree(doomed)

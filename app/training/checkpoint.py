@@ -1,9 +1,12 @@
 """The checkpoint of a training on disk, as `workers.training.checkpoints` writes it: read, checked and copied."""
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any, Final
 STATE: Final = "training"  # the folder of what only the training needs
 MANIFEST: Final = "checkpoint.json"
 RUN: Final = "run.json"  # in the folder of a run: which one it is of
+DELETED: Final = "~deleted-"  # in the name of a folder that is being removed; no run can have such a name
 WEIGHTS_ONLY: Final = "weights_only"  # in the manifest: no training goes on from here
 
 
@@ -102,6 +106,20 @@ def run_of(folder: Path) -> str | None:
         return str(json.loads((folder / RUN).read_text()))
     except (FileNotFoundError, ValueError):
         return None
+
+
+@contextmanager
+def renaming(folder: Path) -> Iterator[None]:
+    """Nobody else gives a folder in this one another name meanwhile; FileNotFoundError where it is not there.
+
+    Between a look at whose folder it is and its new name, another one could come to its place.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def folder_of(checkpoints: Path, project_id: int, run: str, step: int) -> Path:

@@ -1,7 +1,9 @@
 """PATCH and DELETE /v1/runs/{run}."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.auth.service import create_key
 from app.models import ApiKey, AuditLog
 from app.runs.service import remove_weights
+from app.training.checkpoint import DELETED, renaming, run_of
 from app.training.checkpoint import RUN as NOTED
 from tests.app.ingesting import (
     WRITTEN,
@@ -138,3 +141,29 @@ def test_the_weights_of_a_deleted_run_are_removed_and_those_of_the_next_of_its_n
             (folder / NOTED).write_text(json.dumps(of))
         remove_weights(folder, "7 of today")
         assert [each.name for each in tmp_path.iterdir()] == (["run"] if kept else [])
+
+
+def test_a_training_that_begins_while_the_weights_are_removed_keeps_its_own(tmp_path: Path) -> None:
+    """As a worker does it: the folder of the deleted run gets another name, and the new one takes its place."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / NOTED).write_text(json.dumps("7 of today"))
+    with ThreadPoolExecutor() as threads:
+        with renaming(tmp_path):
+            removal = threads.submit(remove_weights, folder, "7 of today")
+            sleep(0.2)  # in which it comes to where it waits
+            folder.rename(tmp_path / "run~0")
+            folder.mkdir()
+            (folder / NOTED).write_text(json.dumps("8 of today"))
+        removal.result()
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+    assert run_of(folder) == "8 of today"
+
+
+def test_two_removals_of_one_name_leave_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (tmp_path / f"run{DELETED}0" / "step-000000001").mkdir(parents=True)  # at which another one is
+    folder.mkdir()
+    (folder / NOTED).write_text(json.dumps("7 of today"))
+    remove_weights(folder, "7 of today")
+    assert [each.name for each in tmp_path.iterdir()] == [f"run{DELETED}0"]

@@ -16,6 +16,7 @@ from app.jobs import service, tidying
 from app.jobs.service import Attempt
 from app.jobs.uploads import is_taken
 from app.models import Job, JobEvent, Upload
+from app.training.checkpoint import DELETED
 from tests.app.processes import eventually
 from tests.app.serving import serving
 from tests.app.test_jobs import import_of, upload
@@ -172,6 +173,18 @@ def test_a_turn_that_nobody_will_take_is_removed_and_a_retried_job_has_its_own(h
     house.client.post(f"/v1/jobs/{retried}/retry", json={}).raise_for_status()
     house.tidy(tidying.remove_turns)
     assert house.session.scalars(TURNS).all() == sorted([keys[UUID(waits)], keys[UUID(retried)]])
+
+
+def test_what_is_left_of_the_weights_of_deleted_runs_is_removed(house: House, tmp_path: Path) -> None:
+    runs = tmp_path / "checkpoints" / "1"
+    for name in ("run", "run~0", f"run{DELETED}0a1b2c3d"):
+        (runs / name / "step-000000001").mkdir(parents=True)
+
+    def left() -> set[str]:
+        house.tidy(tidying.remove_weights)  # not while the server itself is at it
+        return {each.name for each in runs.iterdir()}
+
+    eventually(lambda: left() == {"run", "run~0"}, 20)
 
 
 def test_a_service_takes_jobs_from_dead_workers_and_tidies_by_itself(

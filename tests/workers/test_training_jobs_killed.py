@@ -98,3 +98,29 @@ def test_cancelled_among_its_steps_and_retried_it_goes_on_where_it_was(
     made = [step for step in range(1, STEPS + 1) for _ in range(4)]
     assert steps_of_segments(client) == {0: made[: 4 * reached], 1: made[4 * reached :]}, "none is made again"
     assert weights(data_dir) == undisturbed
+
+
+def counted(client: httpx.Client) -> list[int]:
+    """How many completions each evaluation of the run has."""
+    evaluations = client.get("/v1/runs/moved/curves?k=1").json().get("checkpoints", [])
+    found = (client.get(f"/v1/evaluations/{each['evaluation']}").raise_for_status() for each in evaluations)
+    return [each.json()["completions"] for each in found]
+
+
+@pytest.mark.slow
+def test_an_evaluation_in_which_it_is_stopped_is_completed_though_its_folder_is_moved(
+    client: httpx.Client, database_url: str, data_dir: Path
+) -> None:
+    told = spec("moved", sums(client, "many", 0, 24), held_out=0.5, n=8, steps=2, evaluate_every=2)
+    path = submit(client, "training", told)
+    with trainer(database_url, data_dir, lease=30.0) as worker:
+        eventually(lambda: sum(counted(client)) > 0, 120)
+        send(worker.pid, signal.SIGTERM)
+        assert worker.wait(timeout=60) == 0
+    assert (job(client, path)["state"], len(counted(client))) == ("queued", 1)
+    assert counted(client)[0] < 288 * 8, "it was stopped too late to show anything"
+    elsewhere = data_dir.rename(data_dir.with_name("elsewhere"))
+    with trainer(database_url, elsewhere, lease=30.0):
+        done = ended(client, path, 180)
+    assert done["state"] == "succeeded", (done, log_of(client, path))
+    assert counted(client) == [288 * 8, 288 * 8]

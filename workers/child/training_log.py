@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.ingest.columns import CompletionColumns
+from app.ingest.errors import EvaluationConflict
 from app.ingest.evaluations import SampledModel, create_evaluation, find_evaluation, record_model
 from app.ingest.schemas import NewEvaluation
 from app.ingest.service import record_absent_completions
@@ -36,7 +37,7 @@ from workers.sampling import Request, Sample, completion_seed
 from workers.sampling.models import model_sha256
 from workers.training.checkpoints import Checkpoint
 from workers.training.drawing import drawn
-from workers.training.loop import Follower
+from workers.training.follower import Follower
 from workers.training.missing import nothing_said
 from workers.training.models import Policy
 from workers.training.records import StepRecord
@@ -155,13 +156,15 @@ class JobFollower(Follower):
             step=checkpoint.step,
             problem_set=self._held_out,
             sampling=settings.model_dump(mode="json", exclude={"n"}, exclude_none=True),
-            model=str(folder),
             n=spec.n,
         )
         with self._work.fenced() as session:
             id_, _ = create_evaluation(session, self._work.project_id, wanted)
             evaluation = find_evaluation(session, self._work.project_id, id_)
             sha256 = bytes.fromhex(model_sha256(folder))
+            if evaluation.model not in (None, str(folder)) and evaluation.model_sha256 != sha256:
+                raise EvaluationConflict(["model"])
+            evaluation.model = str(folder)  # where the data folder has been moved, the same weights lie elsewhere
             record_model(session, evaluation, SampledModel(str(folder), str(folder), None, sha256))
             self._record_verifier(session)
             lacking = undrawn(session, evaluation, spec.n, None)

@@ -28,8 +28,9 @@ from workers.sampling import SamplingFailed
 from workers.training import launch
 from workers.training.beginnings import is_of_run, leave_deleted, problems_kept, problems_to_train
 from workers.training.checkpoints import NoRoom, OtherTraining
+from workers.training.follower import Silent
 from workers.training.launch import UnsuitableProcesses
-from workers.training.loop import Silent, Training, train
+from workers.training.loop import Training, train
 from workers.training.memory import TooLittleMemory
 from workers.training.plans import UnsuitableRewards
 from workers.training.problems import Problems, UnsuitableProblems, check, split

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from app.training.checkpoint import RUN, run_of
+from app.training.checkpoint import RUN, renaming, run_of
 from workers.training.checkpoints import NoRoom
 from workers.training.problems import Problems
 
@@ -24,13 +24,13 @@ def leave_deleted(folder: Path, run: str | None, say: Callable[[str], None]) -> 
     Args:
       run: what tells the run that is there now from all others of its name; None: there is none.
     """
-    began = run_of(folder)
-    if began is None or began == run:
-        return
-    number = 0
-    while (aside := folder.with_name(f"{folder.name}~{number}")).exists():  # no run can have this name
-        number += 1
-    with suppress(FileNotFoundError):  # the service, which removes it, was first
+    with suppress(FileNotFoundError), renaming(folder.parent):
+        began = run_of(folder)
+        if began is None or began == run:
+            return
+        number = 0
+        while (aside := folder.with_name(f"{folder.name}~{number}")).exists():  # no run can have this name
+            number += 1
         folder.rename(aside)
         say(f"the checkpoints of a run {folder.name} that was deleted were moved to {aside}")
 

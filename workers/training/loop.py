@@ -4,9 +4,8 @@ import hashlib
 import math
 import shutil
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +20,16 @@ from app.ingest.canonical import canonical_json
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import TinyModel, TrainingSpec
 from workers.sampling import Request
+from workers.sampling.engine import Model
 from workers.sampling.models import resolved_model
 from workers.training import memory, ranks
 from workers.training.checkpoints import Checkpoint, Checkpoints
 from workers.training.configuration import quiet, trl_config
 from workers.training.drawing import drawn, prompt_ids
+from workers.training.follower import Follower, Silent
 from workers.training.missing import MissingRewards
 from workers.training.models import Policy, initial, merged, skeleton, with_adapter
+from workers.training.origins import ORIGIN, origin
 from workers.training.plans import plan
 from workers.training.problems import Problems, rows
 from workers.training.records import StepRecord, Tally
@@ -43,52 +45,6 @@ CHECKED: Final = 8  # completions by vLLM before the first step, whose log-proba
 ENDLESS: Final = 100_000  # steps at most, where a training ends when it is saturated
 BYTES_OF_A_WEIGHT: Final = 12  # in a checkpoint: itself, and two moments of AdamW
 LIBRARIES: Final = ("torch", "transformers", "trl", "accelerate", "numpy")
-
-
-class Follower(ABC):
-    """Who keeps what a training tells, and says when it is to stop."""
-
-    @abstractmethod
-    def recorded(self, record: StepRecord) -> None:
-        """A step was made."""
-
-    @abstractmethod
-    def commit(self, step: int) -> AbstractContextManager[Any]:
-        """What the checkpoint of a step comes into being within; it raises where it may not."""
-
-    @abstractmethod
-    def evaluate(self, checkpoint: Checkpoint, policy: Policy) -> float | None:
-        """Evaluate the policy of a checkpoint, or what is missing of that; how good it is, where that is known."""
-
-    @abstractmethod
-    def stops(self) -> bool:
-        """Whether to stop after this step, with a checkpoint to go on from."""
-
-    @abstractmethod
-    def say(self, line: str) -> None:
-        """A line of the log."""
-
-
-class Silent(Follower):
-    """Of the processes that are not the first."""
-
-    def recorded(self, record: StepRecord) -> None:
-        """Nothing."""
-
-    def commit(self, step: int) -> AbstractContextManager[Any]:
-        """Nothing."""
-        raise AssertionError("the first process writes")
-
-    def evaluate(self, checkpoint: Checkpoint, policy: Policy) -> float | None:
-        """Nothing."""
-        raise AssertionError("the first process evaluates")
-
-    def stops(self) -> bool:
-        """No: the first one asks for it."""
-        return False
-
-    def say(self, line: str) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +92,9 @@ class _Run:
         self.follower = follower if ranks.is_first() else Silent()
         self.checkpoints = Checkpoints(training.folder, training.config, follower.say)
         self.last = ranks.of_first(self.checkpoints.latest)
-        self.best: tuple[float, Path] | None = _best(self.last)
+        self.best: tuple[float, int] | None = _best(self.last)
         self.tally = Tally(self.spec.ks, len(training.problems.training))
-        ranks.of_first(self._check_machine)
+        self.origin: str | None = ranks.of_first(self._check_machine)
         self.policy = self._policy()
         self.trainer: JobTrainer | None = None
 
@@ -149,7 +105,8 @@ class _Run:
             return self._only_evaluated()
         with self._trained_by() as self.trainer:
             self.trainer.add_callback(_Begin(self._begin))
-            self.trainer.train(resume_from_checkpoint=str(self.last.state) if self.last else None)
+            with suppress(_StopsBeforeAStep):
+                self.trainer.train(resume_from_checkpoint=str(self.last.state) if self.last else None)
         assert self.last is not None
         return self.last
 
@@ -191,6 +148,8 @@ class _Run:
             self.follower.say(_kept(self.spec, self.last.bytes_of_weights))
         if self._is_evaluated(self.last.step):
             self._evaluate(self.last)
+            if self._stops():  # after another step, this evaluation would never be completed
+                raise _StopsBeforeAStep
         ranks.of_first(self._prune)  # of an earlier job, which may have kept more
         if self.trainer is not None:
             self.trainer.start_clock()
@@ -199,20 +158,24 @@ class _Run:
         self.follower.recorded(record)
         step = record.step
         ends = self._ends(step)
-        stops = ranks.of_any(self.follower.stops())
+        stops = self._stops()
         if ends or stops or step % self.spec.checkpoint_every == 0 or self._is_evaluated(step):
             self.last = self._save(step, ended=ends)
             if ends or (self._is_evaluated(step) and not stops):
                 self._evaluate(self.last)
+                stops = self._stops()
             ranks.of_first(self._prune)
         return ends or stops
+
+    def _stops(self) -> bool:
+        return ranks.of_any(self.follower.stops())
 
     def _prune(self) -> None:
         self.checkpoints.prune(self._keeps_weights)
 
     def _keeps_weights(self, checkpoint: Checkpoint) -> bool:
         """Whether the weights of a checkpoint stay when no training needs to go on from it any more."""
-        if self.best is not None and checkpoint.folder == self.best[1]:
+        if self.best is not None and checkpoint.step == self.best[1]:
             return True
         if not self.training.problems.held_out or not self._is_evaluated(checkpoint.step):
             return False
@@ -236,7 +199,7 @@ class _Run:
             self.trainer.exchange()
         value = ranks.of_first(lambda: self.follower.evaluate(checkpoint, self.policy))
         if value is not None and (self.best is None or value > self.best[0]):
-            self.best = value, checkpoint.folder
+            self.best = value, checkpoint.step
 
     def _save(self, step: int, *, ended: bool = False) -> Checkpoint:
         rng = None if self.trainer is None else self.trainer.rng_of_all()
@@ -246,10 +209,12 @@ class _Run:
             self._save_model(folder)
             if self.trainer is not None:
                 self.trainer.save_state(folder / "training", rng)
-            best = None if self.best is None else [self.best[0], str(self.best[1])]
-            versions = {name: version(name) for name in LIBRARIES}
-            return {"ended": ended or self.training.steps == 0, "seed": self.training.seed, "best": best} | {
-                "versions": versions
+            return {
+                "ended": ended or self.training.steps == 0,
+                "seed": self.training.seed,
+                "best": self.best,
+                ORIGIN: self.origin or "",
+                "versions": {name: version(name) for name in LIBRARIES},
             }
 
         def save() -> Checkpoint:
@@ -267,11 +232,14 @@ class _Run:
         merged(model).save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
 
-    def _check_machine(self) -> None:
-        bare = skeleton(self.spec, self.training.problems, self.training.roots)
+    def _check_machine(self) -> str | None:
+        """The sha256 of the model that the training began from."""
+        found = origin(self.spec, self.training.roots, self.last)
+        bare = skeleton(found, self.training.problems)
         if self.spec.generation.engine == "vllm-colocated":
             check_heads(bare.config)
         self.follower.say(memory.checked(self.spec, bare, ranks.count()))
+        return found.sha256 if isinstance(found, Model) else None
 
     def _policy(self) -> Policy:
         spec, last = self.spec, self.last
@@ -348,6 +316,10 @@ class _Run:
         return trainer
 
 
+class _StopsBeforeAStep(Exception):
+    """The follower stopped the training before its first step."""
+
+
 class _Begin(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """Calls a function when everything that a step needs is there."""
 
@@ -369,11 +341,11 @@ def _kept(spec: TrainingSpec, weights: int) -> str:
     return f"on disk stay the weights of {which}: {told}{total}, which keep decides, and the last two checkpoints whole"
 
 
-def _best(last: Checkpoint | None) -> tuple[float, Path] | None:
+def _best(last: Checkpoint | None) -> tuple[float, int] | None:
     if last is None or last.manifest.get("best") is None:
         return None
-    value, folder = last.manifest["best"]
-    return (value, Path(folder)) if Path(folder).is_dir() else None
+    value, step = last.manifest["best"]
+    return (value, step) if (last.folder.parent / f"step-{step:09d}").is_dir() else None
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Policy:

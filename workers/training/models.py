@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from app.jobs.options.models import ModelRefused
 from app.jobs.specs.training import Generation, Lora, TinyModel, TrainingSpec
+from workers.sampling.engine import Model
 from workers.sampling.models import not_loaded, resolved_model
 from workers.training.problems import Problems
 from workers.training.tiny import tiny_model, tiny_tokenizer
@@ -55,7 +56,8 @@ def _name_pad(name: str, model: Any, tokenizer: Any, pad_token: str | None) -> N
             raise ModelRefused(f"{name} has no token {pad_token!r} that could be its pad token")
         if pad_token == tokenizer.eos_token:
             raise ModelRefused(f"{name} ends its completions with {pad_token!r}: another token must be its pad token")
-        tokenizer.pad_token = pad_token
+        # As it is in a checkpoint that is loaded again: no part of the text, where it is drawn.
+        tokenizer.add_special_tokens({"pad_token": pad_token})
     # Some classes of tokenizers name one by default that the model has no weights for.
     if tokenizer.pad_token is None or tokenizer.pad_token_id >= model.get_input_embeddings().num_embeddings:
         raise ModelRefused(
@@ -63,6 +65,10 @@ def _name_pad(name: str, model: Any, tokenizer: Any, pad_token: str | None) -> N
             "its tokens, that texts do not have, as pad_token in the spec"
         )
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+    # Loaded again from a checkpoint, an architecture that looks there learns nothing of its pad token: nor before.
+    with torch.device("meta"):
+        again = AutoModelForCausalLM.from_config(model.config, trust_remote_code=False).get_input_embeddings()
+    model.get_input_embeddings().padding_idx = getattr(again, "padding_idx", None)
 
 
 def made(spec: TinyModel, problems: Problems) -> Policy:
@@ -92,18 +98,17 @@ def with_adapter(model: Any, lora: Lora, seed: int) -> Any:
             raise ModelRefused(f"The adapter does not fit the model: {error}") from error
 
 
-def skeleton(spec: TrainingSpec, problems: Problems, roots: Sequence[Path]) -> Any:
-    """The model of a spec without its weights, which takes no memory."""
-    if isinstance(spec.model, TinyModel):
+def skeleton(model: TinyModel | Model, problems: Problems) -> Any:
+    """The model without its weights, which takes no memory."""
+    if isinstance(model, TinyModel):
         with torch.device("meta"):
-            return made(spec.model, problems).model
-    found = resolved_model(spec.model, roots)
+            return made(model, problems).model
     try:
-        config = AutoConfig.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(model.folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise not_loaded(found, "transformers", error) from error
+        raise not_loaded(model, "transformers", error) from error
 
 
 def merged(model: Any) -> Any:

@@ -1,7 +1,7 @@
 """A training small enough for seconds: sums, a model of 5,000 parameters, and a follower that keeps all in a list."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from app.jobs.specs.training import TrainingSpec
 from pkpo.problems import Problem
 from workers.training.checkpoints import Checkpoint
-from workers.training.loop import Follower, Training, train
+from workers.training.follower import Follower
+from workers.training.loop import Training, train
 from workers.training.models import Policy
 from workers.training.problems import Problems, split
 from workers.training.records import StepRecord
@@ -46,13 +47,18 @@ def spec(**more: Any) -> TrainingSpec:
 
 
 class Listening(Follower):
-    """Keeps what it is told; `stop_after` is the step after which it says stop."""
+    """Keeps what it is told; says stop after the step `stop_after`, and from the evaluation of `stop_in` on.
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    `values` are those of evaluations by step.
+    """
+
+    def __init__(
+        self, stop_after: int | None = None, stop_in: int | None = None, values: Mapping[int, float] | None = None
+    ) -> None:
         self.records: list[StepRecord] = []
         self.evaluated: list[int] = []
         self.lines: list[str] = []
-        self._stop_after = stop_after
+        self._stop_after, self._stop_in, self._values = stop_after, stop_in, values or {}
 
     def recorded(self, record: StepRecord) -> None:
         self.records.append(record)
@@ -62,10 +68,10 @@ class Listening(Follower):
 
     def evaluate(self, checkpoint: Checkpoint, policy: Policy) -> float | None:
         self.evaluated.append(checkpoint.step)
-        return None
+        return self._values.get(checkpoint.step)
 
     def stops(self) -> bool:
-        return bool(self.records) and self.records[-1].step == self._stop_after
+        return self._stop_in in self.evaluated or (bool(self.records) and self.records[-1].step == self._stop_after)
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -82,10 +88,10 @@ def training(folder: Path, told: TrainingSpec, problems: Problems | None = None)
 
 
 def trained(
-    folder: Path, told: TrainingSpec, *, stop_after: int | None = None, problems: Problems | None = None
+    folder: Path, told: TrainingSpec, *, problems: Problems | None = None, **follows: Any
 ) -> tuple[Checkpoint, Listening]:
-    """The last checkpoint, and what was told on the way."""
-    follower = Listening(stop_after)
+    """The last checkpoint, and what was told on the way to a follower that is made with the rest."""
+    follower = Listening(**follows)
     with training(folder, told, problems) as ready:
         return train(ready, follower), follower
 

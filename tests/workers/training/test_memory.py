@@ -39,7 +39,7 @@ def large(**more: Any) -> Any:
 
 
 def bare(told: Any) -> Any:
-    return skeleton(told, split(small.SUMS, 0.25), ())
+    return skeleton(told.model, split(small.SUMS, 0.25))
 
 
 def test_a_step_takes_at_least_so_much_and_not_many_times_more(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
 @without_a_gpu
 def test_a_model_that_is_only_evaluated_needs_its_weights_alone() -> None:
     told = small.spec(model=HUGE, steps=1, kl=0.1)
-    bare = skeleton(told, PROBLEMS, ())
+    bare = skeleton(told.model, PROBLEMS)  # type: ignore[arg-type]
     evaluated = told.model_copy(update={"steps": 0})
     assert 5 * memory.need(evaluated, bare).least == memory.need(told, bare).least
     with limit(4 * 10**9):
@@ -66,7 +66,7 @@ def test_the_limit_is_of_each_process() -> None:
 
 def test_the_skeleton_has_every_parameter_and_none_of_their_memory() -> None:
     told = small.spec()
-    bare = skeleton(told, PROBLEMS, ())
+    bare = skeleton(told.model, PROBLEMS)  # type: ignore[arg-type]
     assert all(each.device.type == "meta" for each in bare.parameters())
     whole = made(told.model, PROBLEMS).model  # type: ignore[arg-type]
     assert [each.shape for each in bare.parameters()] == [each.shape for each in whole.parameters()]

@@ -49,6 +49,26 @@ def test_one_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (first.evaluated, second.evaluated, whole.evaluated) == ([0], [4, 8], [0, 4, 8])
 
 
+@pytest.mark.parametrize("step", [0, 4, 8])
+def test_one_that_was_stopped_in_an_evaluation_completes_it_before_another_step(tmp_path: Path, step: int) -> None:
+    stopped, first = small.trained(tmp_path / "stopped", small.spec(), stop_in=step)
+    assert (stopped.step, len(first.records), first.evaluated[-1]) == (step, step, step)
+    last, second = small.trained(tmp_path / "stopped", small.spec())
+    assert second.evaluated == [each for each in (0, 4, 8) if each >= step]
+    alone, _ = small.trained(tmp_path / "alone", small.spec())
+    assert small.weights(last) == small.weights(alone)
+
+
+def test_the_best_weights_stay_wherever_the_data_folder_is_moved(tmp_path: Path) -> None:
+    told = small.spec(steps=6, evaluate_every=1, checkpoint_every=1, keep=1)
+    small.trained(tmp_path / "before", told, stop_after=4, values={1: 0.5})
+    (tmp_path / "before").rename(tmp_path / "after")
+    small.trained(tmp_path / "after", told)
+    assert [each.name for each in sorted((tmp_path / "after").glob("step-*"))] == [
+        f"step-{step:09d}" for step in (1, 5, 6)
+    ]
+
+
 def test_a_training_that_is_over_is_not_made_again(tmp_path: Path) -> None:
     once, _ = small.trained(tmp_path, small.spec(steps=2))
     again, follower = small.trained(tmp_path, small.spec(steps=2))
