@@ -85,6 +85,16 @@ def test_a_run_is_deleted_with_its_weights_and_then_trained_anew(client: httpx.C
     assert groups(client, "again") == first
 
 
+def test_one_that_has_ended_is_submitted_again_and_says_so(client: httpx.Client) -> None:
+    told = spec("ended", sums(client, "ended"), steps=2, held_out=None)
+    succeeded(client, submit(client, "training", told))
+    path = submit(client, "training", told)
+    progress = succeeded(client, path)["progress"]
+    assert (progress["done"], progress["total"]) == (2, 2)
+    assert any(line.startswith("goes on from step 2, ") for line in log_of(client, path))
+    assert log_of(client, path)[-1] == "all steps were made before"
+
+
 def test_checkpoints_of_a_deleted_run_that_are_still_there_are_moved_away(tmp_path: Path) -> None:
     said: list[str] = []
     folder = tmp_path / "run"

@@ -85,6 +85,15 @@ class JobFollower(Follower):
         """A line of the job's log."""
         self._work.say(line)
 
+    def begins(self, step: int) -> None:
+        """Show how far the training is, before it makes a step or where it makes none."""
+        self._work.progress.done = self._begun * (self._spec.steps or 0) + step
+        self._patiently(self._show)
+
+    def _show(self) -> None:
+        with self._work.fenced():
+            pass
+
     def stops(self) -> bool:
         """Whether the worker asked for it."""
         return self._stop.asked

@@ -13,6 +13,10 @@ class Follower(ABC):
     """Who keeps what a training tells, and says when it is to stop."""
 
     @abstractmethod
+    def begins(self, step: int) -> None:
+        """So many steps were made before, and need not be made again."""
+
+    @abstractmethod
     def recorded(self, record: StepRecord) -> None:
         """A step was made."""
 
@@ -35,6 +39,9 @@ class Follower(ABC):
 
 class Silent(Follower):
     """Of the processes that are not the first."""
+
+    def begins(self, step: int) -> None:
+        """Nothing."""
 
     def recorded(self, record: StepRecord) -> None:
         """Nothing."""

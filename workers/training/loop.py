@@ -99,6 +99,7 @@ class _Run:
         self.trainer: JobTrainer | None = None
 
     def go(self) -> Checkpoint:
+        self.follower.begins(0 if self.last is None else self.last.step)
         if self.last is not None:
             self.follower.say(f"goes on from step {self.last.step}, {self.last.folder}")
         if self.training.steps == 0 or (self.last is not None and self.last.manifest.get("ended")):
@@ -111,6 +112,8 @@ class _Run:
         return self.last
 
     def _only_evaluated(self) -> Checkpoint:
+        if self.last is not None:
+            self.follower.say("all steps were made before")
         self._longest_prompt()
         last = self.last or self._save(0)
         if self.spec.generation.engine == "transformers" or not self.training.problems.held_out:

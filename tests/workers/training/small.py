@@ -60,6 +60,9 @@ class Listening(Follower):
         self.lines: list[str] = []
         self._stop_after, self._stop_in, self._values = stop_after, stop_in, values or {}
 
+    def begins(self, step: int) -> None:
+        self.lines.append(f"begins after {step}")
+
     def recorded(self, record: StepRecord) -> None:
         self.records.append(record)
 
