@@ -140,8 +140,9 @@ class Log:
 
     def _take(self, chunk: bytes) -> None:
         *whole, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest[: 4 * LONGEST_LINE]
-        self._lines += [line.decode(errors="replace").replace("\0", "\ufffd")[:LONGEST_LINE] for line in whole]
+        self._rest = _shown(rest)[: 4 * LONGEST_LINE]
+        lines = (_shown(line).rstrip(b"\r").decode(errors="replace") for line in whole)
+        self._lines += [line.replace("\0", "\ufffd")[:LONGEST_LINE] for line in lines]
         self._left_out += max(len(self._lines) - MOST_LINES, 0)
         self._lines = self._lines[-MOST_LINES:]
 
@@ -156,3 +157,8 @@ class Log:
                 service.record_log(session, self.attempt, note + lines)
         except (AttemptLost, DBAPIError):
             logger.warning("%d lines of job %d were not stored", len(lines), self.attempt.job_id)
+
+
+def _shown(line: bytes) -> bytes:
+    """What a terminal shows in the end of a line that is written over, as bars of progress are."""
+    return line[line.rstrip(b"\r").rfind(b"\r") + 1 :]

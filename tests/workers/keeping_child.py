@@ -15,6 +15,11 @@ class Kept:
 
 def run(work: Work) -> None:
     """Say whether it had to be loaded, and leave it to the next job."""
+    if work.spec["run"] == "with-a-bar":
+        for percent in (0, 50, 100):
+            sys.stderr.write(f"\rLoading: {percent}%")
+            sys.stderr.flush()
+        sys.stderr.write("\n")
     kept = work.shelf.take("kept", Kept)
     work.say("it was loaded" if kept is None else "it is still loaded")
     work.shelf.keep("kept", kept or Kept())

@@ -46,3 +46,19 @@ def test_the_rate_is_of_late(clock: Clock) -> None:
             clock.now += seconds
             progress.advance(1)
     assert progress.rate == pytest.approx(1)
+
+
+def test_what_comes_before_the_first_is_in_no_rate(clock: Clock) -> None:
+    progress = Progress(total=64)
+    progress.advance(0)  # the job begins
+    clock.now += 6.0  # a model is loaded
+    progress.advance(0)  # and noted
+    assert progress.rate is None
+    clock.now += 0.5
+    progress.advance(4)
+    assert progress.rate == pytest.approx(8)
+    clock.now += 0.5
+    progress.advance(0)  # something else is written: time that passes in between counts
+    clock.now += 1.0
+    progress.advance(4)
+    assert progress.rate == pytest.approx(4)

@@ -67,6 +67,7 @@ def test_completions_are_drawn_judged_and_topped_up_with_the_model_loaded_once(s
     done, log = sampling.done(told)
     assert (done["state"], done["progress"]["done"], done["progress"]["total"]) == ("succeeded", 16, 16), done
     assert LOADED in log
+    assert "Loading weights" not in log
     path = evaluation_of(client, "drawn")
     stored = completions(client, path)
     assert_drawn_with_their_seeds(model, path, stored, n=2)

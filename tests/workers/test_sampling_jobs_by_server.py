@@ -75,6 +75,20 @@ def test_after_a_crash_only_what_is_missing_is_asked_for(beside: tuple[httpx.Cli
     assert client.get(curve).json()["unbiased"]
 
 
+def test_a_job_whose_run_is_deleted_under_it_says_so(beside: tuple[httpx.Client, int]) -> None:
+    client, _ = beside
+    gate = Gate(open_for=4)
+    with server(gate) as (base_url, _):
+        options = {"base_url": base_url, "concurrency": 2}
+        path = submit(client, "sampling", spec(client, "deleted", "m", engine="openai", engine_options=options))
+        eventually(lambda: job(client, path)["progress"]["done"] == 4, 60)
+        client.delete("/v1/runs/deleted").raise_for_status()
+        gate.whole.set()
+        done = ended(client, path, 60)
+    assert (done["state"], done["attempt"]) == ("failed", 1)
+    assert done["error"]["detail"].startswith("Its evaluation was deleted, or the run that it was of")
+
+
 def evaluation_of_log(client: httpx.Client, path: str) -> str:
     """The path of the evaluation that a running job's log names."""
     with client.stream("GET", f"{path}/events") as lines:
@@ -126,8 +140,8 @@ def test_at_most_one_job_of_a_verifier_waits(beside: tuple[httpx.Client, int]) -
     client, _ = beside
     with server(completion) as (base_url, _):
         told = spec(client, "judged", "m", engine="openai", engine_options={"base_url": base_url}, n=1)
-        # No worker here takes python-tests, so that its job waits.
-        told["verifiers"] = ["python-tests", "exact-match@1"]
+        # No worker here takes math-verify, so that its job waits.
+        told["verifiers"] = ["math-verify", "exact-match@1"]
         for n in (1, 2, 3):
             done = ended(client, submit(client, "sampling", told | {"n": n}))
             assert done["state"] == "succeeded", done
@@ -137,7 +151,7 @@ def test_at_most_one_job_of_a_verifier_waits(beside: tuple[httpx.Client, int]) -
         for each in client.get("/v1/jobs?kind=verification").json()["jobs"]
         if each["spec"]["evaluation"] == id_ and each["state"] == "queued"
     ]
-    assert queued.count("python-tests") == 1
+    assert queued.count("math-verify") == 1
     eventually(lambda: not client.get("/v1/jobs?kind=verification&state=running").json()["jobs"], 30)
 
 

@@ -53,3 +53,8 @@ def test_a_process_that_stays_is_ended_when_it_was_idle(
         assert said(client, "first") == ["it was loaded"]
         eventually(lambda: not children(worker.pid), 20)
         assert said(client, "second") == ["it was loaded"]
+
+
+def test_of_a_bar_of_progress_the_log_has_its_end(client: httpx.Client, database_url: str, data_dir: Path) -> None:
+    with sampler(database_url, data_dir, child=CHILD):
+        assert said(client, "with-a-bar") == ["Loading: 100%", "it was loaded"]

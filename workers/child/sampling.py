@@ -13,7 +13,6 @@ from app.ingest.columns import CompletionColumns
 from app.ingest.evaluations import (
     SampledModel,
     create_evaluation,
-    find_evaluation,
     raise_n,
     record_model,
 )
@@ -23,6 +22,7 @@ from app.ingest.undrawn import Undrawn, undrawn
 from app.jobs import service
 from app.jobs.specs import SamplingSpec
 from app.models import Job
+from workers.child.evaluations import evaluation_of
 from workers.child.work import JobFailed, Work, storable
 from workers.child.writer import Writer
 from workers.sampling import Engine, Request, Sample, SamplingFailed, SamplingRefused, completion_seed, sampling_engine
@@ -79,7 +79,7 @@ class Drawing:
         """Store them, those that are there already excepted; now and then give the verifiers work."""
         author = (self.work.attempt.job_id, self.work.attempt.number)
         with self.work.fenced(done=len(samples)) as session:
-            evaluation = find_evaluation(session, self.work.project_id, self.evaluation_id, for_writing=True)
+            evaluation = evaluation_of(session, self.work, self.evaluation_id, for_writing=True)
             kept = record_absent_completions(session, evaluation, _columns(samples), author)
             if time.monotonic() - self._judged > self.work.settings.judged_every:
                 service.have_judged(session, session.get_one(Job, self.work.attempt.job_id), self.evaluation_id)
@@ -110,7 +110,7 @@ def _drawing(work: Work, spec: SamplingSpec) -> Drawing:
     )
     with work.fenced() as session:
         evaluation_id, _ = create_evaluation(session, work.project_id, wanted)
-        evaluation = find_evaluation(session, work.project_id, evaluation_id)
+        evaluation = evaluation_of(session, work, evaluation_id)
         raise_n(session, evaluation, spec.n)
         drawing = Drawing(work, spec, evaluation_id, undrawn(session, evaluation, spec.n, spec.limit))
         # Here, so that a job which fails before it writes anything says of how many.
@@ -137,7 +137,7 @@ def _record_model(drawing: Drawing, engine: Engine) -> None:
         return
     sampled = SampledModel(model.name, str(model.folder), model.revision, bytes.fromhex(model.sha256))
     with drawing.work.fenced() as session:
-        evaluation = find_evaluation(session, drawing.work.project_id, drawing.evaluation_id)
+        evaluation = evaluation_of(session, drawing.work, drawing.evaluation_id)
         record_model(session, evaluation, sampled)
 
 

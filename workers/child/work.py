@@ -32,7 +32,9 @@ class Progress:
     _told: float = -TOLD_EVERY
 
     def advance(self, done: int) -> None:
-        """Count so many more."""
+        """Count so many more. What comes before the first, such as the loading of a model, is in no rate."""
+        if done == 0 == self._by_this:
+            self._marks.clear()
         if not self._marks:
             self._marks.append((time.monotonic(), 0))
         self.done += done

@@ -26,6 +26,7 @@ class TransformersEngine(Engine):
 
     def __init__(self, model: Model, options: TransformersOptions) -> None:
         self.model = model
+        transformers.utils.logging.disable_progress_bar()  # it is drawn for a terminal, and a job has a log
         try:
             self._network = transformers.AutoModelForCausalLM.from_pretrained(
                 model.folder, use_safetensors=True, dtype=options.dtype, **LOADING
