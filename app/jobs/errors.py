@@ -69,6 +69,29 @@ class RunInTraining(AppError):
         super().__init__(f"Job {job} trains {run}: wait for its end, or cancel it.")
 
 
+class RunInUse(AppError):
+    """A run that is to be deleted while a job needs one of its checkpoints."""
+
+    status, type = 409, "run-in-use"
+
+    def __init__(self, job: UUID, kind: str) -> None:
+        super().__init__(
+            f"The {kind} job {job} has a checkpoint of this run as its model: wait for its end, or cancel it."
+        )
+
+
+class RunMadeAnew(AppError):
+    """A job to be queued again that has nothing to do with the run that has its run's name by now."""
+
+    status, type = 409, "job-over"
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"The run {run} was made after this job had ended, and is another one: submit the training under another "
+            "name, or delete that run."
+        )
+
+
 class FileUnstorable(AppError):
     """An upload for which the service's disk has no room, or no writable folder."""
 

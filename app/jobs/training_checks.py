@@ -1,6 +1,7 @@
 """What can be known at submission to be wrong with a training job."""
 
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from sqlalchemy.orm import Session, aliased
 from app.errors import InvalidRequest
 from app.estimates.errors import ProblemSetNotFound
 from app.estimates.runs import find_problem_set
-from app.jobs.errors import RunInTraining
+from app.jobs.errors import RunInTraining, RunInUse, RunMadeAnew
 from app.jobs.judging import TO_ADD, check_judged
 from app.jobs.specs.training import TrainingSpec, name_of_run
-from app.models import Job, Problem
+from app.models import Job, Problem, Run
 
 LOCK: Final = 0x706B7472  # whoever is to queue a training job of a project holds this advisory lock
 
@@ -30,28 +31,49 @@ def check_runs(session: Session, project_id: int, spec: TrainingSpec) -> None:
 
 
 def check_retried(session: Session, job: Job) -> None:
-    """Raise RunInTraining where another job, which has not ended, trains a run of this one, which has."""
+    """Raise where a job that has ended may not go on.
+
+    Raises:
+      RunInTraining: another job, which has not ended, trains a run of it.
+      RunMadeAnew: a run of this name was made since it ended, by somebody else.
+    """
     _one_after_another(session, job.project_id)
-    if found := in_training(session, job.project_id, runs_of(job.spec)):
+    runs = runs_of(job.spec)
+    if found := in_training(session, job.project_id, runs):
         raise RunInTraining(*found)
+    since = select(Run.name).where(
+        Run.project_id == job.project_id, Run.name.in_(runs), Run.created_at > job.finished_at
+    )
+    if made := session.scalar(since.order_by(Run.name).limit(1)):
+        raise RunMadeAnew(made)
 
 
-def check_left(session: Session, project_id: int, run: str) -> None:
-    """Raise RunInTraining where a job that has not ended trains the run, which it would bring back."""
+def check_left(session: Session, project_id: int, run: str, checkpoints: Path) -> None:
+    """Raise where a job that has not ended needs the run, whose checkpoints lie in this folder.
+
+    Raises:
+      RunInTraining: it trains the run, which it would bring back.
+      RunInUse: a checkpoint of the run is its model.
+    """
     _one_after_another(session, project_id)
     if found := in_training(session, project_id, {run}):
         raise RunInTraining(*found)
+    its_model = Job.spec["model"].astext
+    using = _going_on(project_id).where(its_model.startswith(f"{checkpoints}/", autoescape=True))
+    if user := session.scalar(using.order_by(Job.id).limit(1)):
+        raise RunInUse(user.uuid, user.kind)
 
 
 def in_training(session: Session, project_id: int, runs: Set[str]) -> tuple[UUID, str] | None:
     """A job that has not ended and trains one of the runs, and that run; None where there is none."""
-    going_on = select(Job.uuid, Job.spec).where(
-        Job.project_id == project_id, Job.kind == "training", Job.state.in_(("queued", "running"))
-    )
-    for uuid, theirs in session.execute(going_on):
-        if both := runs & runs_of(theirs):
-            return uuid, min(both)
+    for job in session.scalars(_going_on(project_id).where(Job.kind == "training")):
+        if both := runs & runs_of(job.spec):
+            return job.uuid, min(both)
     return None
+
+
+def _going_on(project_id: int) -> Select[Job]:
+    return select(Job).where(Job.project_id == project_id, Job.state.in_(("queued", "running")))
 
 
 def runs_of(spec: Mapping[str, Any]) -> set[str]:

@@ -34,8 +34,9 @@ def delete_run(run: RunName, caller: Admin, session: SessionDep, request: Reques
     """Its checkpoints, evaluations, completions, verdicts, groups and metrics are deleted with it, for good.
 
     So are the weights of its checkpoints that lie on a disk of this server, right after the answer. Problems and
-    verifiers stay. The audit log keeps who deleted it, and when. A run that a job trains is not deleted: 409.
+    verifiers stay. The audit log keeps who deleted it, and when. A run that a job trains, or whose checkpoint is the
+    model of a job, is not deleted: 409.
     """
-    deleted = service.delete_run(session, caller, run)
     folder = folder_of_run(request.app.state.settings.checkpoints, caller.project_id, run)
+    deleted = service.delete_run(session, caller, run, folder)
     afterwards.add_task(service.remove_weights, folder, deleted)

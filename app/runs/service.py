@@ -36,15 +36,17 @@ def _values(changes: RunChanges) -> dict[str, Any]:
     return values
 
 
-def delete_run(session: Session, caller: Caller, name: str) -> str:
+def delete_run(session: Session, caller: Caller, name: str, checkpoints: Path) -> str:
     """Delete the run with all that is stored of it, and say so in the audit log; its `identity`.
+
+    `checkpoints` is the folder in which those of the run lie, or would.
 
     Raises:
       RunNotFound: there is none.
-      RunInTraining: a job that has not ended trains it.
+      RunInTraining, RunInUse: a job that has not ended trains it, or has a checkpoint of it as its model.
     """
     run = read_run(session, caller.project_id, name)
-    check_left(session, caller.project_id, name)
+    check_left(session, caller.project_id, name, checkpoints)
     deleted = session.execute(delete(Run).where(Run.id == run.id).returning(Run.id, Run.created_at)).one_or_none()
     if deleted is None:  # somebody else was first
         raise RunNotFound

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -168,6 +169,45 @@ def test_a_job_is_not_queued_again_while_another_trains_a_run_of_it(client: http
         answer = client.post(f"{first}/retry")
         assert (answer.status_code, answer.json()["state"]) == (202, "queued")
     assert job(client, elsewhere)["state"] == "queued", "without a seed in its name it is another run"
+
+
+def test_a_job_is_not_queued_again_onto_a_run_that_was_made_since(client: httpx.Client, problem_set: str) -> None:
+    """Its checkpoints would be taken for those of the job, and its model card told by the job's spec."""
+    path = submit(client, "training", spec("renewed", problem_set))
+    client.post(f"{path}/cancel").raise_for_status()
+    evaluation = {"run": "renewed", "step": 0, "problem_set": problem_set}
+    client.post("/v1/evaluations", json=evaluation).raise_for_status()
+    answer = client.post(f"{path}/retry")
+    assert (answer.status_code, answer.json()["type"]) == (409, "job-over")
+    assert "The run renewed was made after this job had ended" in answer.json()["detail"]
+    client.delete("/v1/runs/renewed").raise_for_status()
+    assert client.post(f"{path}/retry").status_code == 202
+
+
+@pytest.mark.parametrize("kind", ["training", "sampling"])
+def test_a_run_is_not_deleted_while_a_job_needs_a_checkpoint_of_it(
+    client: httpx.Client, problem_set: str, data_dir: Path, kind: str
+) -> None:
+    client.post("/v1/evaluations", json={"run": f"of-{kind}", "step": 2, "problem_set": problem_set}).raise_for_status()
+    for run in (f"of-{kind}", f"of-{kind}-2"):
+        folder = data_dir / "checkpoints" / "1" / run / "step-000000002"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").touch()
+    model = str(data_dir / "checkpoints" / "1" / f"of-{kind}" / "step-000000002")
+    told: dict[str, Any] = (
+        spec("child", problem_set, model=model)
+        if kind == "training"
+        else {"run": "drawn", "step": 0, "problem_set": problem_set, "model": model, "engine": "transformers", "n": 2}
+    )
+    path = submit(client, kind, told)
+    client.post("/v1/evaluations", json={"run": f"of-{kind}-2", "step": 2, "problem_set": problem_set})
+    client.delete(f"/v1/runs/of-{kind}-2").raise_for_status()
+    answer = client.delete(f"/v1/runs/of-{kind}")
+    assert (answer.status_code, answer.json()["type"]) == (409, "run-in-use")
+    assert f"The {kind} job {path.rpartition('/')[2]} has a checkpoint of this run" in answer.json()["detail"]
+    client.post(f"{path}/cancel").raise_for_status()
+    client.delete(f"/v1/runs/of-{kind}").raise_for_status()
 
 
 def test_of_jobs_of_one_run_that_come_at_once_one_is_queued(client: httpx.Client, problem_set: str) -> None:
