@@ -90,7 +90,7 @@ def zero_signal(series: Series) -> Alert | None:
     return Alert(
         "zero signal",
         first,
-        f"In steps {count(first)} to {count(until)} {percent(round(share, 3))} of the groups have no credit but 0: all "
+        f"{percent(round(share, 3))} of the groups of steps {count(first)} to {count(until)} have no credit but 0: all "
         "of their completions failed, or enough passed that no single one matters. Other problems, a larger n or "
         "another k bring the signal back.",
     )

@@ -76,9 +76,11 @@ def test_groups_without_signal_are_an_alert_where_nine_of_ten_teach_nothing() ->
     shares = [0.3] * 60 + [0.95] * 40
     (alert,) = alerts(log(series("zero_signal_share", shares)))
     assert (alert.kind, alert.step) == ("zero signal", 81), "where the steps begin that the share is of"
-    assert alert.sentence.startswith("In steps 81 to 100 95\N{NO-BREAK SPACE}% of the groups have")
+    assert alert.sentence.startswith("95\N{NO-BREAK SPACE}% of the groups of steps 81 to 100 have")
     (alert,) = alerts(log(series("zero_signal_share", [1.0, 1.0, 0.75] + [1.0] * 37)))
-    assert alert.sentence.startswith("In steps 21 to 40 100\N{NO-BREAK SPACE}% of"), "and step 3 is not of them"
+    assert alert.sentence.startswith("100\N{NO-BREAK SPACE}% of the groups of steps 21 to 40"), (
+        "and step 3 is not of them"
+    )
     assert not alerts(log(series("zero_signal_share", [0.85] * 100)))
 
 
