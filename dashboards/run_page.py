@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import Literal
 
 from dashboards.figures import DASHES, CheckpointCurve, run_figure
+from dashboards.numerals import count
 from dashboards.pages import MissingPolicy, rendered, setting, with_query
 from dashboards.training_log import TrainingLog
 from dashboards.training_page import lives_notes, training_part
@@ -54,6 +55,39 @@ class WeightsRow:
 
 
 @dataclass(frozen=True)
+class RunJob:
+    """The job that trained the run last, or is to."""
+
+    url: str
+    state: str
+    done: int
+    """Steps, of all its runs."""
+    total: int | None
+    runs: int
+    """That it trains, one for each seed."""
+    error: str | None = None
+    stopping: bool = False
+    """Whether it was asked to stop, and has not yet."""
+    waits_in_vain: bool = False
+    """Whether it is queued, and no worker is there that could take it."""
+
+    @property
+    def name(self) -> str:
+        """The first digits of its id."""
+        return self.url.rpartition("/")[2][:8]
+
+    @property
+    def progress(self) -> str:
+        """How far it came: step 82 of 150; nothing of what made no step."""
+        if not self.done or self.state == "queued":
+            return ""
+        of = f" of {count(self.total)}" if self.total else ""
+        if self.runs == 1:
+            return f"step {count(self.done)}{of}"
+        return f"{count(self.done)}{of} steps of its {count(self.runs)} runs"
+
+
+@dataclass(frozen=True)
 class RunPage:
     """A run on one problem set, a page of its evaluations by step."""
 
@@ -83,6 +117,8 @@ class RunPage:
     """Where the form of a training job is filled in as for this run."""
     others: tuple[str, ...] = ()
     """Runs to put beside it."""
+    job: RunJob | None = None
+    """None where no job of the service trained it."""
 
     @property
     def on_disk(self) -> tuple[WeightsRow, ...]:

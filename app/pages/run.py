@@ -24,11 +24,12 @@ from app.ingest.verifiers import options_of_verifiers
 from app.models import Checkpoint, Evaluation, Job, Run
 from app.pages.outcomes import bias
 from app.pages.queries import RunQuery
+from app.pages.run_job import run_job
 from app.pages.training import training_log
 from app.training.series import LogState, log_state
 from dashboards.numerals import count
 from dashboards.pages import with_query
-from dashboards.run_page import CheckpointRow, RunPage, SolvedChange, WeightsRow
+from dashboards.run_page import CheckpointRow, RunJob, RunPage, SolvedChange, WeightsRow
 
 MOST_RUNS: Final = 200  # to choose from
 CHECKPOINTS_A_PAGE: Final = 100  # with 800 problems each, half a second on two cores
@@ -47,6 +48,7 @@ class RunState:
     log: LogState
     on_disk: tuple[tuple[int, int], ...]
     newest: tuple[int, int | None]  # run to choose from, and training job
+    job: RunJob | None
 
 
 def run_state(session: Session, project_id: int, run: str, checkpoints: Path) -> RunState:
@@ -61,6 +63,7 @@ def run_state(session: Session, project_id: int, run: str, checkpoints: Path) ->
         log=log_state(session, found.id),
         on_disk=kept_state(checkpoints, project_id, run),
         newest=_newest(session, project_id),
+        job=run_job(session, project_id, found),
     )
 
 
@@ -94,6 +97,7 @@ def run_page(session: Session, project_id: int, run: str, query: RunQuery, serve
         weights=_weights(session, found, kept(checkpoints, project_id, run)),
         like=_like(session, project_id, run),
         others=other_runs(session, project_id, [run]),
+        job=run_job(session, project_id, found.run),
     )
 
 

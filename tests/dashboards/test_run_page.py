@@ -4,7 +4,7 @@ from math import isnan
 from typing import Any
 
 from dashboards.figures import CheckpointCurve, run_figure
-from dashboards.run_page import CheckpointRow, RunPage, render_run
+from dashboards.run_page import CheckpointRow, RunJob, RunPage, render_run
 from pkpo.curves import PassAtKCurve
 from tests.dashboards.examples import SERVER, WHEN, C, N, Page
 from tests.dashboards.test_pages import HOSTILE
@@ -143,4 +143,5 @@ def test_hostile_text_is_shown_and_makes_no_element() -> None:
 def run_of(text: str) -> Page:
     """A run in which everything that others name has this name."""
     rows = (row(0, EARLY, sampling={text: text}), row(1, text))
-    return shown(rows=rows, run=text, verifiers=(text, "b"), problem_sets=(text, "b"), problem_set=text)
+    job = RunJob("/jobs/1", "failed", 82, 150, 1, error=text)
+    return shown(rows=rows, run=text, verifiers=(text, "b"), problem_sets=(text, "b"), problem_set=text, job=job)
