@@ -28,7 +28,7 @@ examples:
   pkpo curve results.jsonl                   the pass@k curve of a file, without a server
   pkpo curve a.jsonl.gz b.csv --k 1,8        several files, a table each
   pkpo transform --k 8 rewards.jsonl         the credits that train for the best of 8, a group of rewards a line
-  pkpo bias --methods grpo,chen --n 16       what published methods climb instead of what they claim
+  pkpo bias --methods grpo,chen --n 16       what published methods maximise, not what they claim
   pkpo curve --help                          formats, intervals, what is done about missing verdicts
 """
 SERVER_COMMANDS = ("serve", "migrate", "keys", "import", "problems", "jobs", "train", "export")

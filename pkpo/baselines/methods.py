@@ -39,7 +39,7 @@ def dr_grpo(g: ArrayLike, *, mask: ArrayLike | None = None, scale: Scale = "sum"
 def grpo(g: ArrayLike, *, mask: ArrayLike | None = None, scale: Scale = "sum") -> Floats:
     """(g_i - mean) / standard deviation: problems near p = 0 and 1 count for more, about 1 / sqrt(p (1 - p)). n >= 2.
 
-    Biased for pass@1 by a factor that differs between problems: for binary rewards and large n it climbs
+    Biased for pass@1 by a factor that differs between problems: for binary rewards and large n it maximises
     2 arcsin(sqrt(p)). Groups of equal rewards get 0. Arguments and errors are those of transforms.transform.
     arXiv:2402.03300.
     """

@@ -10,11 +10,11 @@ import math
 from pkpo.commands.errors import CommandError
 
 DESCRIPTION = """\
-The bias of training methods, exactly: E[gradient estimate] / gradient of what the method claims to climb, for a policy
-whose completions pass with chance p. No sampling: the mean is taken over all outcomes of a group of n.
+The bias of training methods, exactly: E[gradient estimate] / gradient of what the method claims to maximise, for a
+policy whose completions pass with chance p. No sampling: the mean is taken over all outcomes of a group of n.
 
 1 is unbiased. Another number that is the same for every p is a step size, which a learning rate absorbs. A number that
-changes with p weighs problems by how hard they are: the method climbs something else. 0 is no gradient at all.
+changes with p weighs problems by how hard they are: the method maximises something else. 0 is no gradient at all.
 """
 EPILOG = """\
 methods:

@@ -15,7 +15,7 @@ from pkpo.names import parsed
 SCALES = ("sum", "mean")
 DESCRIPTION = """\
 The credits that PKPO (arXiv:2505.15201) gives the completions of a problem for their rewards, so that a policy gradient
-with them climbs the expected best reward of k attempts: pass@k, where a reward is 1 or 0.
+with them maximises the expected best reward of k attempts: pass@k, where a reward is 1 or 0.
 
 Each line is one group, the rewards of all completions of one problem: a list, or an object with the field rewards. Its
 credits come out as the same line: a list, or the object with the field credits added. null is a completion that is not
