@@ -36,8 +36,8 @@ class PKPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
       transform: one of pkpo.TRANSFORMS, or another that pkpo.transform takes, as "mixed(0.25)" or "top_mean(2)"; or
         "history(0.5)", pkpo.history with a moving average, of that decay, of max_g@k of the problem's earlier steps.
       credit_scale: "mean" (default) multiplies by n, for TRL's losses average over completions; "rms" divides by the
-        root mean square over the step's completions on all processes, so that k changes the direction of the step and not its size;
-        "sum" keeps the paper's weights.
+        root mean square over the step's completions on all processes, so that k changes the direction of the step and
+        not its size; "sum" keeps the paper's weights.
       k_eval: the k at which pass@k is logged while training, default 1, 2, 4, ... and num_generations.
       short: what a group does that has fewer rewards than the transform needs at k: "zero" (default) gives it no
         credit and counts it, "error" ends the training.
