@@ -9,6 +9,8 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
+LONG = 30_000.0  # milliseconds: a live page asks again every few seconds, and a busy machine keeps it waiting
+expect.set_options(timeout=LONG)  # the page's own setting does not govern it
 CHROMIUM = shutil.which("chromium")
 IN_A_BROWSER: Final = [
     pytest.mark.browser,
@@ -154,7 +156,7 @@ def browsing(browser: Browser, host: str, **how: Any) -> Iterator[tuple[Page, Of
     context = browser.new_context(base_url=host, **({"viewport": {"width": 1280, "height": 900}} | how))
     offences = Offences(host)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(LONG)
     offences.watch(page)
     try:
         yield page, offences
