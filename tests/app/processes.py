@@ -1,6 +1,7 @@
 """The launcher and other programs in processes of their own, what /proc says of them, and rows to find again."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -114,9 +115,20 @@ def kill(pid: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
+    """A port that nobody listens on, and that no connection and no other test is given until this process ends.
+
+    The kernel gives out ports from 32768 on, the embedded Postgres takes its own from 20000 on.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(10_000)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0pkpo-test-port-{port}")  # one of the machine's tests has this name
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            mark.close()
+            continue
+        mark.detach()  # stays open
         return port
 
 
