@@ -66,7 +66,7 @@ def test_every_member_of_the_spec_has_a_field() -> None:
     [
         {},
         {"k": {"1": 0.5, "8": 0.25}, "seeds": [3, 4], "k_eval": [1, 8], "keep": 3},
-        {"k": {"schedule": "step", "from": 8, "to": 1, "at": 50}, "until": {"saturated_for": 100}},
+        {"k": {"schedule": "step", "from": 8, "to": 1, "at": 50}, "until": {"saturated_for": 99}},
         {"k": {"schedule": "cosine", "from": 8, "to": 1.5, "over": 50, "begin": 5}, "micro_batch": 4},
         {"k": {"schedule": "plateau", "levels": [8, 4, 1], "patience": 5, "min_delta": 0.01, "watch": "pass_at_k"}},
         {"k": {"schedule": "plateau", "levels": [8, 1], "patience": 5, "watch": "cumulative_solve_rate"}},

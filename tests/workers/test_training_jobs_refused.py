@@ -103,6 +103,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [  # what of a spec, what is said
     ({"k": {"1": 0, "2": 0}}, "a weight of k must be above 0", "/spec/k"),
     ({"optimizer": {"warmup": 50}, "steps": 2}, "optimizer.warmup must be below steps=2", "/spec/optimizer/warmup"),
     ({"k": {"schedule": "step", "from": 4, "to": 1, "at": 1500}}, "k would never change", "/spec/k"),
+    ({"k": {"schedule": "step", "from": 4, "to": 4, "at": 1}}, "never change: from and to are both 4", "/spec/k"),
+    ({"k": {"schedule": "step", "from": 4, "to": 1, "at": 0}}, "never change: at = 0 leaves no step to", "/spec/k"),
+    ({"k": {"schedule": "linear", "from": 2, "to": 2, "over": 1}}, "from and to are both 2", "/spec/k"),
+    ({"steps": 4, "until": {"saturated_for": 4}}, "must be below steps=4, where the", "/spec/until/saturated_for"),
+    ({"k": {"schedule": "plateau", "levels": [2, 2], "patience": 1}}, "its levels are all 2", "/spec/k"),
 ]
 
 

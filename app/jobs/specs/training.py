@@ -11,12 +11,12 @@ from app.ingest.schemas import Name
 from app.ingest.verdicts import FIRST_VERSION, VersionedName
 from app.jobs.options.engines import server_address
 from app.jobs.specs.fields import SPEC, OfMember, Version
+from app.jobs.specs.in_force import check_changes, check_in_force
 from app.jobs.specs.verification import VERIFIERS, capability_of
 from pkpo.baselines import BASELINES
 from pkpo.integrations.credits_per_step import CreditPlan
 from pkpo.schedules import Schedule, from_spec
-from pkpo.schedules.adaptive import Plateau
-from pkpo.schedules.fixed import Constant, Ramp, Step
+from pkpo.schedules.fixed import Constant
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(ge=1, le=2**20)]
@@ -352,38 +352,12 @@ def _check_length(spec: TrainingSpec) -> None:
     if spec.steps is None and spec.optimizer.schedule != "constant":
         falling = f"optimizer.schedule {spec.optimizer.schedule} needs steps: it falls over so many"
         raise OfMember("optimizer/schedule", falling)
+    check_changes(spec.schedule)
     if spec.steps:
-        _check_in_force(spec, spec.steps)
+        check_in_force(spec.steps, spec.schedule, spec.optimizer.warmup, spec.until and spec.until.saturated_for)
     longest = len(spec.run) + max(len(spec.run_of(seed)) - len(spec.run) for seed in spec.seeds)
     if longest > 200:
         raise OfMember("run", f"the name of a run has at most 200 characters; with its seed this one has {longest}")
-
-
-def _check_in_force(spec: TrainingSpec, steps: int) -> None:
-    """ValueError for what the steps would be over before: they belong to the training, and no later job adds some."""
-    warmup = spec.optimizer.warmup
-    if warmup >= steps:
-        rises = f"optimizer.warmup must be below steps={steps}, or the rate lr is never reached; got {warmup}"
-        raise OfMember("optimizer/warmup", rises)
-    first = _first_change(spec.schedule)
-    if first is not None and first >= steps:
-        raise OfMember(
-            "k",
-            f"k would never change: this schedule changes it after {first} steps at the earliest, and the training "
-            f"has {steps}",
-        )
-
-
-def _first_change(schedule: Schedule) -> int | None:
-    """After how many steps k is another than in the first, at the earliest; None where no number of steps says so."""
-    match schedule:
-        case Step():
-            return schedule.at
-        case Ramp():
-            return schedule.begin + 1
-        case Plateau() if len(schedule.levels) > 1:
-            return schedule.patience + 1  # the first measurement is what those of its patience are held to
-    return None
 
 
 def to_train(spec: TrainingSpec) -> str:
