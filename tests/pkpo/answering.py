@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,7 @@ class Seen(NamedTuple):
     headers: dict[str, str]
     body: bytes
     client: tuple[str, int]
+    at: float  # by the monotonic clock
 
 
 OK = Answer()
@@ -44,9 +46,10 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[Seen]]]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
+            at = time.monotonic()
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            seen.append(Seen(self.command, self.path, headers, body, self.client_address))
+            seen.append(Seen(self.command, self.path, headers, body, self.client_address, at))
             answer = answers[min(len(seen), len(answers)) - 1]
             content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
             self.send_response(answer.status)
