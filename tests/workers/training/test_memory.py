@@ -48,7 +48,7 @@ def test_a_step_takes_at_least_so_much_and_not_many_times_more(tmp_path: Path) -
     command = [sys.executable, "-c", PEAK, str(tmp_path)]
     measured = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert measured.returncode == 0, measured.stderr
-    assert least < int(measured.stdout) < 2 * least
+    assert 0.95 * least < int(measured.stdout) < 2 * least  # what was resident before may have been given back
 
 
 def test_a_reference_is_counted_and_an_adapter_is_not() -> None:
