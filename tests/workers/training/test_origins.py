@@ -1,6 +1,7 @@
 """A training goes on from the model that it began from, or without it where it has all weights itself."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import torch
 pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch was not run")
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from app.jobs.options.models import ModelRefused
 from tests.workers.sampling.tiny import save_tiny_model
@@ -22,6 +30,22 @@ from workers.training.rewards import Rewards
 from workers.verifiers import verifier
 
 NEEDED_AGAIN = [{"lora": {"r": 2, "alpha": 4}}, {"kl": 0.1}]
+
+
+OTHERS: dict[str, Callable[[], Any]] = {
+    "dropout": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=13, n_embd=32, n_layer=2, n_head=2, n_positions=64)),
+    "tied": lambda: LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=13,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=64,
+            tie_word_embeddings=True,
+        )
+    ),
+}
 
 
 @pytest.fixture
@@ -70,3 +94,15 @@ def test_a_training_of_all_weights_goes_on_though_what_it_began_from_is_gone(bas
     last = trained(base, tmp_path / "run")
     assert (last.step, small.weights(last)) == (3, small.weights(alone))
     assert last.manifest["origin"] == alone.manifest["origin"]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_models_of_other_kinds_go_on_bit_for_bit(base: Path, tmp_path: Path, kind: str) -> None:
+    """One that draws at random in its layers, and one that shares weights; neither draws by its own defaults."""
+    torch.manual_seed(0)
+    model = OTHERS[kind]()
+    model.generation_config = GenerationConfig(do_sample=True, top_k=3, temperature=0.6, eos_token_id=0)
+    model.save_pretrained(base)
+    trained(base, tmp_path / "run", stop_after=1)
+    trained(base, tmp_path / "run", stop_after=2)
+    assert small.weights(trained(base, tmp_path / "run")) == small.weights(trained(base, tmp_path / "alone"))
