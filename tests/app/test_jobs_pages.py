@@ -1,5 +1,6 @@
 """The pages of jobs over HTTP: what REST says of jobs and workers, their logs and their history, as people read it."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,7 +84,7 @@ def test_workers_are_shown_with_what_they_work_on_and_silent_ones_as_gone(
     taken(session, job["id"])
     shown = page(client, "/jobs")
     assert "gpu-01 4711 cpu import, verify" in shown.text
-    assert f"{job['id'][:8]} 0 s ago" in shown.text
+    assert re.search(rf"{job['id'][:8]} \d+ s ago", shown.text)
     assert "What no worker offers" in shown.text
     assert "verify:python python-tests the sandbox needs bubblewrap" in shown.text
     assert "Jobs 1 Transform" in shown.text
