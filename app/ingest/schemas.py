@@ -4,18 +4,18 @@ from datetime import datetime
 from typing import (
     Annotated,
     Any,
+    Final,
     NotRequired,  # pydantic needs this TypedDict before Python 3.12
     Self,
 )
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator, with_config
+from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema, model_validator, with_config
 from typing_extensions import TypedDict
 
 from app.ingest import examples
 from app.ingest.canonical import JsonObject, Text
 from app.ingest.verdicts import (
-    IN_AN_ADDRESS,
     STRICT,
     NewVerification,
     ProblemName,
@@ -23,6 +23,7 @@ from app.ingest.verdicts import (
     Status,
     Verdict,
     VersionedName,
+    of_form,
 )
 from app.paging import PageQuery
 
@@ -32,7 +33,8 @@ MOST_VERDICTS_OF_A_REQUEST = 50_000  # what they take in time and memory is that
 
 Int4 = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Int8 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,200}$"), IN_AN_ADDRESS]
+NAME: Final = r"[A-Za-z0-9._:@-]{1,200}"
+Name = Annotated[str, of_form(NAME, ". _ : @ -"), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
 
 
 class NewEvaluation(BaseModel):

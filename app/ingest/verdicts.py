@@ -1,10 +1,11 @@
 """A verdict: what a verifier says of a completion, and the rules by which its parts agree."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, with_config
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, WithJsonSchema, with_config
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import Annotated, NotRequired, TypedDict  # noqa: UP035  pydantic needs this TypedDict before Python 3.12
 
@@ -16,18 +17,31 @@ STOPPED: Final = ("timeout", "oom", "output_limit", "crash")
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def _in_an_address(name: str) -> str:
-    """The name; ValueError for one that stands for a folder, which a client takes out of every address."""
-    if name in (".", ".."):
-        raise ValueError("a name other than . and .., which no address can hold")
-    return name
+def of_form(form: str, told: str) -> AfterValidator:
+    """The name, where it is of this form, a regular expression; else ValueError, in words that say what it may hold."""
+
+    def checked(name: str) -> str:
+        if not re.fullmatch(form, name):
+            raise ValueError(f"a name has 1 to 200 letters of a to z or A to Z, digits and {told}")
+        if name in (".", ".."):  # they stand for folders, and a client takes them out of every address
+            raise ValueError("a name other than . and .., which no address can hold")
+        return name
+
+    return AfterValidator(checked)
 
 
-IN_AN_ADDRESS: Final = AfterValidator(_in_an_address)
+VERSIONED_NAME: Final = r"[A-Za-z0-9._:-]+(@[A-Za-z0-9._:-]+)?"
+_VERSIONED: Final = {
+    "type": "string",
+    "maxLength": 200,
+    "pattern": f"^{VERSIONED_NAME}$",
+    "description": "`name`, or `name@version`",
+}
 VersionedName = Annotated[
     str,
-    Field(max_length=200, pattern=r"^[A-Za-z0-9._:-]+(@[A-Za-z0-9._:-]+)?$", description="`name`, or `name@version`"),
-    IN_AN_ADDRESS,
+    Field(max_length=200),
+    of_form(VERSIONED_NAME, ". _ : -, and may have an @ and a version of the same behind it"),
+    WithJsonSchema(_VERSIONED),
 ]
 
 

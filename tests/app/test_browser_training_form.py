@@ -116,7 +116,7 @@ def test_without_a_script_it_is_looked_through_and_the_command_shown(
         fill(page)
         page.locator("#run").fill("a/b")
         page.get_by_role("button", name="Look through it").click()
-        expect(page.locator("#run-error")).to_contain_text("should match pattern")
+        expect(page.locator("#run-error")).to_contain_text("a name has 1 to 200 letters")
         expect(page.locator("#optimizer-lr")).to_have_value("3e-4")
         page.locator("#run").fill("sums-seen")
         page.get_by_role("button", name="Look through it").click()

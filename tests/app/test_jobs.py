@@ -119,6 +119,16 @@ def test_a_job_that_could_only_fail_is_refused_with_a_pointer(
     assert pointer in [each["pointer"] for each in answer.json()["errors"]], answer.text
 
 
+@pytest.mark.parametrize("run", ["", "a/b", "café", "ｒｕｎ", "r" * 201, "a\n"])
+def test_a_name_that_no_run_can_have_is_refused_in_words(shared_client: httpx.Client, run: str) -> None:
+    says = "a name has 1 to 200 letters of a to z or A to Z, digits and . _ : @ -"
+    answer = shared_client.post("/v1/jobs", json={"kind": "import", "spec": OF_NOTHING | {"run": run}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": "/spec/run", "code": says}]
+    answer = shared_client.post("/v1/jobs", json={"kind": "import", "spec": OF_NOTHING | {"problem_set": f"{run}@@1"}})
+    assert 'code":"a name has 1 to 200 letters' in answer.text or "at most 200 characters" in answer.text
+
+
 def test_a_format_that_no_reader_has_is_refused_at_submission(shared_client: httpx.Client) -> None:
     answer = shared_client.post("/v1/jobs", json=import_of(upload(shared_client)["id"], format="xml"))
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/spec/format")
