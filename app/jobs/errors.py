@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.errors import AppError, InvalidRequest
 from app.jobs.options.faults import Fault
+from app.jobs.options.verifiers import NO_SUCH_VERIFIER
 
 
 class KindNotOffered(AppError):
@@ -24,11 +25,8 @@ class UnknownJobVerifier(AppError):
 
     status, type = 422, "verifier-not-offered"
 
-    def __init__(self, offered: Iterable[str], pointer: str = "/spec/verifier") -> None:
-        super().__init__(
-            f"No worker of this version has that verifier; there are {', '.join(offered)}.",
-            [(pointer, "not offered")],
-        )
+    def __init__(self, pointer: str = "/spec/verifier") -> None:
+        super().__init__(f"{NO_SUCH_VERIFIER[0].upper()}{NO_SUCH_VERIFIER[1:]}.", [(pointer, "not offered")])
 
 
 class UnknownVerifierVersion(AppError):

@@ -62,6 +62,7 @@ def test_the_service_knows_the_verifiers_that_workers_have() -> None:
             "most",
         ),
         ("weighted", {"terms": [{"verifier": "luck"}]}, "/terms/0/verifier", "no such verifier; there are exact-match"),
+        ("weighted", {"terms": [{"verifier": "weighted"}]}, "/terms/0/verifier", "weighted does not nest"),
         ("weighted", {"terms": [{"verifier": "length@7"}]}, "/terms/0/verifier", "no such version; there is length@1"),
         ("my.module:judge", {"secs": 3}, "", "no such option; there are options, seconds, processes"),
     ],
@@ -76,6 +77,19 @@ def test_options_that_a_verifier_does_not_take_are_refused_at_submission(
     error = answer.json()["errors"][0]
     assert error["pointer"] == f"/spec/options{pointer}"
     assert says in error["code"]
+
+
+def test_every_kind_of_job_lists_the_verifiers_where_there_is_no_such_one(working_client: httpx.Client) -> None:
+    path = evaluation(working_client, run="no-such", problem_set="no-such")
+    told = {
+        "verification": {"evaluation": path.rpartition("/")[2], "verifier": "luck"},
+        "sampling": {"run": "r", "problem_set": "no-such@1", "model": "m", "n": 1, "verifiers": ["luck"]},
+        "training": {"run": "r", "model": "m", "problem_set": "no-such@1", "k": 1, "steps": 1, "verifier": "luck"},
+    }
+    for kind, spec in told.items():
+        answer = working_client.post("/v1/jobs", json={"kind": kind, "spec": spec})
+        assert answer.status_code == 422
+        assert f"such verifier; there are {', '.join(VERIFIER_OPTIONS)}, and module:function" in answer.text, kind
 
 
 def test_a_version_that_there_is_not_is_refused_at_submission(working_client: httpx.Client) -> None:

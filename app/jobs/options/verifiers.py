@@ -142,6 +142,9 @@ VERIFIER_OPTIONS: Final[Mapping[str, type[Options]]] = {
 }
 # A test holds these to the workers' registry.
 VERSIONS: Final[Mapping[str, str]] = dict.fromkeys(VERIFIER_OPTIONS, "1")
+NO_SUCH_VERIFIER: Final = (
+    f"no such verifier; there are {', '.join(VERIFIER_OPTIONS)}, and module:function for a function of your own"
+)
 
 
 def other_version(verifier: str) -> str | None:
@@ -163,9 +166,15 @@ def faults_of_verifier(verifier: str, options: Mapping[str, Any]) -> Iterator[Fa
     yield from found
     if kind is WeightedOptions and not found:
         for i, term in enumerate(WeightedOptions.model_validate(dict(options)).terms):
-            if options_of(term.verifier) is None:
-                yield ("terms", i, "verifier"), f"no such verifier; there are {', '.join(VERIFIER_OPTIONS)}"
-            elif offered := other_version(term.verifier):
-                yield ("terms", i, "verifier"), f"no such version; there is {offered}"
-            for where, says in faults_of_verifier(term.verifier, term.options):
-                yield ("terms", i, "options", *where), says
+            yield from ((("terms", i, *where), says) for where, says in _faults_of_term(term))
+
+
+def _faults_of_term(term: Term) -> Iterator[Fault]:
+    if options_of(term.verifier) is None:
+        yield ("verifier",), NO_SUCH_VERIFIER
+    elif options_of(term.verifier) is WeightedOptions:
+        yield ("verifier",), "weighted does not nest: give the terms of the inner sum here, each weight times its own"
+    elif offered := other_version(term.verifier):
+        yield ("verifier",), f"no such version; there is {offered}"
+    else:
+        yield from ((("options", *where), says) for where, says in faults_of_verifier(term.verifier, term.options))

@@ -10,6 +10,7 @@ from app.ingest.canonical import JsonObject, Text
 from app.ingest.schemas import Name
 from app.ingest.verdicts import FIRST_VERSION, VersionedName
 from app.jobs.options.engines import server_address
+from app.jobs.options.verifiers import NO_SUCH_VERIFIER
 from app.jobs.specs.fields import SPEC, OfMember, Version
 from app.jobs.specs.in_force import check_changes, check_in_force
 from app.jobs.specs.verification import VERIFIERS, capability_of
@@ -196,7 +197,7 @@ class TrainingSpec(BaseModel):
     def _is_offered(cls, verifier: str) -> str:
         name = verifier.partition("@")[0]
         if ":" not in name and name not in VERIFIERS:
-            raise ValueError(f"there are the verifiers {', '.join(VERIFIERS)}, and module:function")
+            raise ValueError(NO_SUCH_VERIFIER)
         return verifier
 
     @field_validator("seeds")
@@ -354,7 +355,8 @@ def _check_length(spec: TrainingSpec) -> None:
         raise OfMember("optimizer/schedule", falling)
     check_changes(spec.schedule)
     if spec.steps:
-        check_in_force(spec.steps, spec.schedule, spec.optimizer.warmup, spec.until and spec.until.saturated_for)
+        saturated_for = None if spec.until is None else spec.until.saturated_for
+        check_in_force(spec.steps, spec.schedule, spec.optimizer.warmup, saturated_for)
     longest = len(spec.run) + max(len(spec.run_of(seed)) - len(spec.run) for seed in spec.seeds)
     if longest > 200:
         raise OfMember("run", f"the name of a run has at most 200 characters; with its seed this one has {longest}")

@@ -48,7 +48,7 @@ def capability_of(verifier: str, options: Mapping[str, Any], pointer: str = "/sp
     if ":" in name:  # a function of the operator's own, in a module that workers have
         return "verify"
     if name not in VERIFIERS:
-        raise UnknownJobVerifier(VERIFIERS, pointer)
+        raise UnknownJobVerifier(pointer)
     if name == "weighted" and isinstance(terms := options.get("terms"), list):
         names = (versioned_name(str(term.get("verifier")))[0] for term in terms if isinstance(term, dict))
         return max((VERIFIERS[name] for name in names if name in VERIFIERS), key=RAREST.index, default="verify")

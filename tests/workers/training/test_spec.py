@@ -53,7 +53,7 @@ def spec(**more: Any) -> TrainingSpec:
         ({"steps": None, "until": {"saturated_for": 5}, "optimizer": {"schedule": "linear"}}, "linear needs steps"),
         ({"seeds": [1, 2, 1]}, "of 3 2 are different"),
         ({"run": "r" * 195, "seeds": [1, 2]}, "at most 200 characters; with its seed this one has 202"),
-        ({"verifier": "exact"}, "there are the verifiers exact-match"),
+        ({"verifier": "exact"}, "no such verifier; there are exact-match"),
         ({"model": {"init": "tiny", "hidden": 24, "heads": 5}}, "a multiple of twice the 5 heads; got 24"),
         ({"lora": {"r": 4}}, "lora adapts a model that exists"),
         ({"held_out": 1.5}, "less than 1"),
