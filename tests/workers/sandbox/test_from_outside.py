@@ -1,33 +1,47 @@
 """What the kernel says of a sandbox, seen from the host: each wall, also where another one hides that it is missing."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.workers.sandbox.conftest import LIMITS
 from workers.sandbox import Program, Sandboxes
 from workers.sandbox.bubblewrap import privileged
 from workers.sandbox.memory import _descendants
 
-SLEEPER = Program("import time\ndef f(): time.sleep(1.5)", "assert f() is None")
+SLEEPER = Program("import time\ndef f(): time.sleep(600)", "assert f() is None")
 KINDS = ("net", "pid", "ipc", "mnt", "uts")
 
 
 @pytest.fixture(scope="module")
 def zygote_and_program(sandboxes: Sandboxes) -> Iterator[tuple[Path, Path]]:
-    """The folders in /proc of the completion's zygote and of a program that sleeps in it."""
-    boxes = sandboxes._slots[0]._boxes
-    thread = threading.Thread(target=sandboxes.grade, args=(SLEEPER,))
-    thread.start()
-    pids: list[int] = []
-    while len(pids) < 2 and thread.is_alive():
+    """The folders in /proc of the completion's zygote and of a program that sleeps in it until the tests are done."""
+    with Sandboxes(slots=1, limits=replace(LIMITS, seconds=300.0)) as patient:
+        zygote = patient._slots[0]._boxes["completion"].pid
+        thread = threading.Thread(target=patient.grade, args=(SLEEPER,))
+        thread.start()
+        try:
+            yield Path(f"/proc/{zygote}"), Path(f"/proc/{_last_of(zygote)}")
+        finally:
+            os.kill(_last_of(zygote), signal.SIGKILL)
+            thread.join()
+
+
+def _last_of(zygote: int) -> int:
+    """The program, once it has all its walls, or for too long some of them."""
+    until = time.monotonic() + 60
+    while True:
+        *before, last = zygote, *_descendants(zygote)
+        if len(before) >= 2 and (status(Path(f"/proc/{last}")).get("Seccomp") == "2" or time.monotonic() > until):
+            return last
+        assert time.monotonic() < until + 1
         time.sleep(0.05)
-        pids = list(_descendants(boxes["completion"].pid))
-    yield Path(f"/proc/{boxes['completion'].pid}"), Path(f"/proc/{pids[-1]}")
-    thread.join()
 
 
 def status(process: Path) -> dict[str, str]:
