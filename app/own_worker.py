@@ -30,6 +30,9 @@ DRAIN: Final = ((signal.SIGTERM, 25.0), (signal.SIGKILL, 10.0))  # a job has 10 
 INTERRUPT: Final = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 LONGEST_REASON: Final = 300  # characters
 COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+MOST_OUTPUT: Final = 200  # lines of an installer, among which the cause is looked for
+ERROR: Final = re.compile(r"(error: |ERROR: |E: |× )\s*")  # how uv, pip and apt begin to say what is wrong
+OF_PYTHON: Final = re.compile(r"\w+Error: ")
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,9 @@ class OwnWorker:
         self._say(f"For the worker: {step.what}.")
         status = yield from self._run(step.command, self._install_log, INTERRUPT)
         if status != 0 or (step.program is not None and shutil.which(step.program) is None):
-            said = COLOURS.sub("", last_lines(self._install_log, since=begin, count=1)).removeprefix("==>").strip()
-            self._not_installed.append(NotInstalled(step.what, said[:LONGEST_REASON] or f"status {status}"))
-            self._say(f"Not installed: {step.what}. {said[:LONGEST_REASON]}")
+            said = cause(last_lines(self._install_log, since=begin, count=MOST_OUTPUT))[:LONGEST_REASON]
+            self._not_installed.append(NotInstalled(step.what, said or f"status {status}"))
+            self._say(f"Not installed: {step.what}. {said}")
 
     def _run(
         self, command: Sequence[str], log: Path, escalation: Sequence[tuple[signal.Signals, float]]
@@ -160,6 +163,19 @@ class OwnWorker:
     ) -> None:
         not_installed = tuple(self._not_installed)
         WorkerState(phase, os.getpid(), step, done, steps, not_installed, why, log).write(self._folder)
+
+
+def cause(output: str) -> str:
+    """Why an installer failed: where its error begins, for after that come hints; else its last line.
+
+    Where what it ran was a program in Python, the error of that is added.
+    """
+    lines = [line for each in COLOURS.sub("", output).splitlines() if (line := each.strip())]
+    begin = next((i for i, line in enumerate(lines) if ERROR.match(line)), None)
+    if begin is None:
+        return lines[-1].removeprefix("==>").strip() if lines else ""
+    of_python = next((line for line in lines[begin:] if OF_PYTHON.match(line)), None)
+    return ": ".join(filter(None, (ERROR.sub("", lines[begin], count=1), of_python)))
 
 
 def _end_group(process: subprocess.Popen[bytes], escalation: Sequence[tuple[signal.Signals, float]]) -> None:

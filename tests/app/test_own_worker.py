@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.own_worker import MOST_SHORT_LIVES, STEPS, WORKER
+from app.own_worker import MOST_SHORT_LIVES, STEPS, WORKER, cause
 from tests.app.processes import CHECKOUT, children, command_line, eventually, free_port, inhabitants, kill, program
 from tests.app.test_page_answers import page
 from tests.app.test_supervisor import SMALL_API, Service
@@ -85,6 +85,38 @@ def test_the_service_answers_while_it_installs_and_a_part_that_fails_is_named(tm
         assert "Downloading" in (tmp_path / "data/worker-install.log").read_text()
 
 
+OF_UV = """\x1b[2m==>\x1b[0m Downloading 61 packages of requirements/trl.lock (hash-checked)
+  \x1b[31m×\x1b[0m Failed to build `pkpo @ file:///home/me/pkpo`
+  ├─▶ The build backend returned an error
+  ╰─▶ Call to `hatchling.build.build_editable` failed (exit status: 1)
+
+      [stderr]
+      Traceback (most recent call last):
+        File "<string>", line 8, in <module>
+      ModuleNotFoundError: No module named 'hatchling'
+
+      hint: This error likely indicates that `pkpo` depends on `hatchling`, but doesn't declare it
+      or `uv pip install hatchling` into the environment and re-run with `--no-build-isolation`.
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        (OF_UV, "Failed to build `pkpo @ file:///home/me/pkpo`: ModuleNotFoundError: No module named 'hatchling'"),
+        (
+            "==> Installing\nerror: Failed to fetch: `https://pypi.org/x`\n  Caused by: dns\n",
+            "Failed to fetch: `https://pypi.org/x`",
+        ),
+        ("==> Trying\n\x1b[2m==>\x1b[0m no network\n\n", "no network"),
+        ("", ""),
+    ],
+    ids=["uv-builds", "uv-fetches", "ours", "nothing"],
+)
+def test_the_cause_is_where_the_error_begins_and_not_the_hint_behind_it(output: str, says: str) -> None:
+    assert cause(output) == says
+
+
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_that_installs_outlives_the_service(tmp_path: Path, stop_signal: signal.Signals) -> None:
     mark = str(tmp_path / "data")
@@ -128,7 +160,7 @@ def test_a_worker_that_keeps_dying_is_given_up_and_the_service_goes_on(tmp_path:
     with service(tmp_path, worker=DYING, api=()) as running:
         running.says(f"There is no worker: it died {MOST_SHORT_LIVES} times in a row; the last time it exited with")
         assert running.is_ready()
-        with httpx.Client(base_url=f"http://127.0.0.1:{running.port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=60) as client:
             note = page(client, "/").text
         assert "it exited with status 1: workers: the queue is elsewhere" in note
         assert "make worker starts one" in note
