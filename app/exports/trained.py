@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from app.jobs.of_runs import jobs_of_run
 from app.jobs.options.models import is_local
 from app.jobs.specs.training import TrainingSpec
-from app.models import Job, Run
+from app.models import Job
 
 FAILED: Final = ("failed", "cancelled", "queued")  # a job that may have trained nothing
 
@@ -81,13 +81,7 @@ def spec_of_run(session: Session, project_id: int, run: str) -> TrainingSpec | N
 
 def _jobs(session: Session, project_id: int, run: str) -> Iterator[tuple[TrainingSpec, Job]]:
     """The jobs that may have trained a run, those first that have not failed, and the oldest."""
-    bare, _, seed = run.rpartition("-seed-")
-    names = [run, bare] if seed.isdecimal() else [run]
-    wanted = select(Job).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext.in_(names))
-    # What ended before the run was made trained another of its name, which was deleted.
-    made = select(Run.created_at).filter_by(project_id=project_id, name=run).scalar_subquery()
-    wanted = wanted.where(or_(made.is_(None), Job.finished_at.is_(None), Job.finished_at >= made))
-    for job in session.scalars(wanted.order_by(Job.state.in_(FAILED), Job.id)):
+    for job in session.scalars(jobs_of_run(project_id, run).order_by(Job.state.in_(FAILED), Job.id)):
         try:
             yield TrainingSpec.model_validate(job.spec), job
         except ValidationError:  # of another version of the service

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.estimates.run_queries import RunSummary
 from app.jobs import stored
+from app.jobs.of_runs import jobs_of_run
 from app.jobs.training_checks import runs_of
 from app.models import Job
 from dashboards.jobs_page import URL
@@ -17,12 +17,7 @@ MOST_LOOKED_AT: Final = 100  # jobs that name the run, or one of whose seeds mig
 
 def run_job(session: Session, project_id: int, run: RunSummary) -> RunJob | None:
     """The newest job that trained the run, or is to; None where the service has no such job."""
-    bare, _, seed = run.run.rpartition("-seed-")
-    names = [run.run, bare] if seed.isdecimal() else [run.run]
-    named = select(Job).filter_by(project_id=project_id, kind="training").where(Job.spec["run"].astext.in_(names))
-    # What ended before the run was made trained another of its name, which was deleted.
-    of_it = named.where(or_(Job.finished_at.is_(None), Job.finished_at >= run.created_at))
-    newest_first = session.scalars(of_it.order_by(Job.id.desc()).limit(MOST_LOOKED_AT))
+    newest_first = session.scalars(jobs_of_run(project_id, run.run).order_by(Job.id.desc()).limit(MOST_LOOKED_AT))
     job = next((each for each in newest_first if run.run in runs_of(each.spec)), None)
     return None if job is None else _told(session, job)
 
