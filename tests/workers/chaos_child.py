@@ -22,7 +22,7 @@ from app.jobs.service import AttemptLost
 from workers.child.process import main
 from workers.child.work import Work
 
-BATCHES, ROWS = 40, 10  # written one after the other, in so many rows each
+BATCHES, ROWS = 100, 10  # written one after the other, in so many rows each
 # As a careless job would, it takes what it writes for right, whatever is there.
 UPSERT = text(
     "INSERT INTO completions (evaluation_id, problem_id, sample_index, job_id, attempt)"

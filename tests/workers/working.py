@@ -102,7 +102,7 @@ def job(client: httpx.Client, path: str) -> dict[str, Any]:
     return found
 
 
-def ended(client: httpx.Client, path: str, seconds: float = 30) -> dict[str, Any]:
+def ended(client: httpx.Client, path: str, seconds: float = 90) -> dict[str, Any]:
     """The job once it has ended."""
     eventually(lambda: job(client, path)["state"] not in ("queued", "running"), seconds)
     return job(client, path)
