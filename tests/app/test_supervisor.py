@@ -198,11 +198,12 @@ def test_a_signal_to_stop_leaves_no_process(tmp_path: Path, stop_signal: signal.
 
 def test_a_stop_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
     with service(tmp_path) as running:
-        eventually(lambda: list(tmp_path.glob("postgres.new-*")))
+        eventually(lambda: list(tmp_path.glob("postgres.new-*")) or (tmp_path / "postgres").exists())
+        in_time = list(tmp_path.glob("postgres.new-*"))  # on a busy machine it may be made by now
         running.process.send_signal(signal.SIGINT)
         output, errors = running.process.communicate()
         assert running.process.returncode == 0, errors
-        assert "pkpo is at" not in output
+        assert not in_time or "pkpo is at" not in output
         assert not inhabitants(tmp_path)
 
 
