@@ -17,7 +17,7 @@ import sys, time
 from workers.training import launch
 
 said, second, first = sys.argv[1:]
-launch.GRACE = 0.2
+launch.GRACE = 3.0
 def fail(sentence):
     if said == "the database is away":
         raise ConnectionError(said)
