@@ -40,7 +40,9 @@ def away(postgres_url: URL, database_url: str, is_away: bool) -> None:
     assert name is not None
     allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
     run(postgres_url, allow.format(sql.Identifier(name), sql.SQL("false" if is_away else "true")))
-    end = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}")
+    # An autovacuum is a superuser's, whom nobody else may end.
+    of_clients = "WHERE datname = {} AND backend_type = 'client backend'"
+    end = sql.SQL(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {of_clients}")
     run(postgres_url, end.format(sql.Literal(name)))
 
 
