@@ -70,7 +70,7 @@ def test_a_worker_finds_the_embedded_database_by_the_data_folder_and_says_what_i
         try:
             with connect(url) as database:
                 worker = "SELECT queues, capabilities, stopped_at IS NULL FROM workers"
-                eventually(lambda: database.execute(worker).fetchone(), seconds=30)
+                eventually(lambda: database.execute(worker).fetchone(), seconds=120)
                 queues, capabilities, runs = database.execute(worker).fetchall()[0]
                 assert queues == ["gpu", "cpu"]
                 assert {"import", "verify"} <= set(capabilities)

@@ -9,7 +9,7 @@ NAME = "tests.workers.verifiers.own_verifier:graded"
 
 def test_a_function_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PKPO_DATABASE_URL", "postgresql://secret")
-    with verifier(NAME, {"options": {"strict": True}, "seconds": 2}) as own:
+    with verifier(NAME, {"options": {"strict": True}, "seconds": 30}) as own:
         assert own.full_name.startswith(f"{NAME}@3-")
         problem = Problem(answer="42")
         assert own.verify("42", problem).passed is True
@@ -23,9 +23,14 @@ def test_a_function_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         for completion in ("raise", "nothing", "not a number"):
             found = own.verify(completion, problem)
             assert (found.status, found.reward) == ("infrastructure_error", None), completion
-        assert own.verify("hang", problem).status == "timeout"
         assert own.verify("die", problem).status == "crash"
         assert own.verify("42", problem).passed is True
+
+
+def test_a_function_that_hangs_is_ended_and_the_next_completion_verified() -> None:
+    with verifier(NAME, {"options": {"strict": True}, "seconds": 5}) as own:
+        assert own.verify("hang", Problem(answer="42")).status == "timeout"
+        assert own.verify("42", Problem(answer="42")).passed is True
 
 
 @pytest.mark.parametrize(
