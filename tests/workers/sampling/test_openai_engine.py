@@ -230,7 +230,7 @@ def test_what_was_under_way_is_given_before_the_failure() -> None:
     def one_fails(asked: Asked, _: int) -> Reply:
         if asked.body["seed"] == 101:
             return Reply(400, "bad")
-        sleep(0.2)
+        sleep(1.0)
         return completion(asked)
 
     with (
