@@ -1,6 +1,7 @@
 """A real Postgres: `postgres` is the embedded server, `database_url` a migrated database of the test's own.
 
 Where PKPO_DATABASE_URL is set, databases are made and dropped on its server, and the one it names is left alone.
+That server needs max_connections of 300: each service of a test may hold 48, and files of tests run side by side.
 """
 
 import os
