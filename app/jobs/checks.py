@@ -1,6 +1,7 @@
 """What can be known at submission to be wrong with a job."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -18,6 +19,7 @@ from app.jobs.errors import ModelNotAllowed, UnknownVerifierVersion, unknown_eva
 from app.jobs.judging import check_judged
 from app.jobs.options.engines import ENGINE_OPTIONS
 from app.jobs.options.faults import faults
+from app.jobs.options.model_files import has_no_chat_template, positions
 from app.jobs.options.models import ModelRefused, hub_name, is_local, local_folder, root_of
 from app.jobs.options.verifiers import faults_of_verifier, other_version
 from app.jobs.specs import ImportSpec, SamplingSpec, TrainingSpec, VerificationSpec
@@ -63,7 +65,9 @@ def check(session: Session, project_id: int, settings: Settings, spec: BaseModel
                 raise InvalidRequest(VERL_IS_EXPORTED, [("/spec/engine", "not by the workers of this service")])
             _check_verifier(spec.verifier, spec.verifier_options, "/spec/verifier", "/spec/verifier_options")
             if isinstance(spec.model, str):
-                check_model(settings, spec.model)
+                folder, drawn = check_model(settings, spec.model), spec.generation
+                _check_chat(folder, drawn.prompt, "/spec/generation/prompt")
+                _check_room(folder, drawn.max_tokens, "/spec/generation/max_tokens")
             check_server(settings, spec.generation.base_url, "/spec/generation/base_url")
             check_problems(session, project_id, spec)
             check_runs(session, project_id, spec)
@@ -75,7 +79,10 @@ def _check_engine(settings: Settings, spec: SamplingSpec) -> None:
         check_server(settings, given.get("base_url"))
         given = {"base_url": "http://of-the-worker"} | given  # where none is given the worker has one
     else:
-        check_model(settings, spec.model)
+        folder = check_model(settings, spec.model)
+        _check_chat(folder, spec.prompt, "/spec/prompt")
+        if spec.engine == "transformers":  # vLLM may hold more: it scales positions, or is told how many
+            _check_room(folder, spec.sampling.max_tokens, "/spec/sampling/max_tokens")
     if found := faults(ENGINE_OPTIONS[spec.engine], given):
         raise wrong_options(f"The engine {spec.engine}", "/spec/engine_options", found)
 
@@ -106,8 +113,8 @@ def check_server(settings: Settings, base_url: object, pointer: str = "/spec/eng
     )
 
 
-def check_model(settings: Settings, name: str) -> None:
-    """Raise ModelNotAllowed for a name that no hub has, and for a folder that may not be loaded.
+def check_model(settings: Settings, name: str) -> Path | None:
+    """The model's folder, where this machine has it; ModelNotAllowed for a name or a folder that may not be loaded.
 
     What lies under a root that this machine does not have, the worker must tell.
     """
@@ -115,11 +122,27 @@ def check_model(settings: Settings, name: str) -> None:
         if not is_local(name):
             hub_name(name)
         elif root_of(name, settings.roots_of_models)[1].is_dir():
-            local_folder(name, settings.roots_of_models)
+            return local_folder(name, settings.roots_of_models)
     except ModelRefused as error:
         raise ModelNotAllowed(str(error).replace(repr(name), "The model").replace(name, "The model")) from None
     except OSError as error:
         raise ModelNotAllowed(f"The model's folder cannot be read: {error.strerror}.") from None
+    return None
+
+
+def _check_chat(folder: Path | None, prompt: str, pointer: str) -> None:
+    if folder is not None and prompt == "chat" and has_no_chat_template(folder):
+        raise InvalidRequest('The model has no chat template: take the prompt "raw".', [(pointer, "no chat template")])
+
+
+def _check_room(folder: Path | None, max_tokens: int, pointer: str) -> None:
+    room = None if folder is None else positions(folder)
+    if room is not None and max_tokens >= room:
+        raise InvalidRequest(
+            f"The model can hold {room} tokens, the prompt's among them; max_tokens = {max_tokens} leaves no room for "
+            "any prompt.",
+            [(pointer, "more than the model can hold")],
+        )
 
 
 def _check_problems(session: Session, project_id: int, spec: SamplingSpec) -> None:

@@ -19,12 +19,16 @@ from tests.workers.sampling_jobs import sums
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models: one that may be loaded, one that is a pickle."""
+    """A folder of models: one that may be loaded, one that is a pickle, one that says how little it can hold."""
     root = tmp_path_factory.mktemp("models").resolve()
     for name, weights in (("good", "model.safetensors"), ("pickled", "pytorch_model.bin")):
         (root / name).mkdir()
         (root / name / "config.json").write_text("{}")
         (root / name / weights).write_bytes(b"")
+    (root / "small").mkdir()
+    (root / "small/model.safetensors").write_bytes(b"")
+    (root / "small/config.json").write_text(json.dumps({"max_position_embeddings": 64}))
+    (root / "small/tokenizer_config.json").write_text("{}")
     return root
 
 
@@ -80,6 +84,11 @@ def submitted(client: httpx.Client, **told: Any) -> httpx.Response:
         ({"verifiers": ["exact-match", "exact-match@1"]}, "invalid-request", "/spec/verifiers/1", "the same as 0"),
         ({"verifiers": ["exact-match", "length"]}, "invalid-request", "/spec/verifiers/1/free", "required"),
         ({"verifiers": ["exact-match", "python-tests"]}, "invalid-request", "/spec/verifiers/1", "needs the tests of"),
+        ({"model": "ROOT/small", "prompt": "chat"}, "invalid-request", "/spec/prompt", "has no chat template"),
+        (
+            {"model": "ROOT/small", "engine": "transformers", "sampling": {"max_tokens": 64}},
+            "invalid-request", "/spec/sampling/max_tokens", "can hold 64 tokens, the prompt's among them; max_tokens",
+        ),
         ({"model": "../../etc"}, "model-not-allowed", "/spec/model", "neither a hub name"),
         ({"model": "/etc"}, "model-not-allowed", "/spec/model", "is not in a folder that models may be in"),
         ({"model": "ROOT/../etc"}, "model-not-allowed", "/spec/model", "is not in a folder that models may be in"),
@@ -105,6 +114,9 @@ def test_what_can_only_fail_is_refused(
     [
         ({}, "sampling:vllm"),
         ({"model": "ROOT/good", "engine": "transformers"}, "sampling:transformers"),
+        ({"model": "ROOT/good", "prompt": "chat"}, "sampling:vllm"),  # its files do not say whether it has a template
+        ({"model": "ROOT/small", "engine": "transformers", "sampling": {"max_tokens": 63}}, "sampling:transformers"),
+        ({"model": "ROOT/small", "sampling": {"max_tokens": 64}}, "sampling:vllm"),
         ({"model": "/srv/models-of-another-machine/m"}, "sampling:vllm"),  # what lies there only its worker sees
         ({"model": "any name: a server's", "engine": "openai", "limit": 3}, "sampling:openai"),
     ],
@@ -116,7 +128,21 @@ def test_a_job_that_some_worker_may_do_is_queued(
     answer = submitted(client, **{**told, "model": model})
     assert answer.status_code == 202, answer.text
     queued = answer.json()
-    assert (queued["queue"], queued["capability"], queued["spec"]["prompt"]) == ("gpu", capability, "raw")
+    assert (queued["queue"], queued["capability"]) == ("gpu", capability)
+    assert queued["spec"]["prompt"] == told.get("prompt", "raw")
+
+
+@pytest.mark.parametrize(
+    ("generation", "pointer"),
+    [({"prompt": "chat"}, "/spec/generation/prompt"), ({"max_tokens": 64}, "/spec/generation/max_tokens")],
+)
+def test_a_training_is_held_to_what_the_files_of_its_model_say(
+    client: httpx.Client, root: Path, generation: dict[str, Any], pointer: str
+) -> None:
+    spec = {"run": "r", "problem_set": "sums@1", "model": f"{root}/small", "verifier": "exact-match", "k": 2, "n": 4}
+    spec |= {"steps": 1, "problems_per_step": 2, "generation": {"max_tokens": 8, **generation}}
+    answer = client.post("/v1/jobs", json={"kind": "training", "spec": spec})
+    assert (answer.status_code, [each["pointer"] for each in answer.json()["errors"]]) == (422, [pointer])
 
 
 def test_a_service_that_others_can_reach_lets_jobs_name_listed_servers_only() -> None:

@@ -10,6 +10,7 @@ pytest.importorskip("transformers", reason="NOT TESTED: requirements/install.sh 
 
 import torch
 
+from app.jobs.options.model_files import has_no_chat_template, positions
 from tests.workers.sampling.tiny import CONTEXT, EOS, ids, logprob_of, save_tiny_model
 from workers.sampling import Engine, Request, Sample, SamplingRefused, SamplingSettings, sampling_engine
 from workers.sampling.transformers_engine import draw, stops_at
@@ -130,3 +131,10 @@ def test_a_prompt_without_room_is_refused_by_its_problem(engine: Engine) -> None
         list(engine.sample([Request("long", fits.prompt, 0, 0)], SamplingSettings(max_tokens=3)))
     with pytest.raises(SamplingRefused, match="'empty': its prompt has no tokens"):
         list(engine.sample([Request("empty", "", 0, 0)], SETTINGS))
+
+
+def test_the_files_of_a_model_say_what_it_says_once_loaded(tmp_path: Path) -> None:
+    for chat in (True, False):
+        folder = save_tiny_model(tmp_path / f"chat-{chat}", chat=chat, context=48)
+        assert has_no_chat_template(folder) is not chat
+        assert positions(folder) == 48
