@@ -6,7 +6,6 @@ reason that another attempt would meet too, says so with `refuse`, and is ended.
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from threading import Event, Thread
 from typing import Final
 
 import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented, but not declared
 
 from app.jobs.specs.training import TrainingSpec
 
@@ -53,7 +53,9 @@ def beside(
         yield
         return
     # One process beside several GPUs is told its own too: else TRL would spread its batch over them.
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    # The store that `env://` uses too, for the port is this process's: one found to be free could be another's by then.
+    meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting.port)}
     shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     os.environ.update(shared | _rank(0))
     others = [_Other.start(command, rank) for rank in range(1, count)]
@@ -124,9 +126,3 @@ def _end(sentence: str, fail: Callable[[str], None]) -> None:
         os._exit(0)  # the thread that trains may wait for what the other would have sent, and for ever
     finally:
         os.killpg(0, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
