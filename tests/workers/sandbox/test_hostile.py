@@ -15,7 +15,7 @@ import pytest
 from tests.workers.sandbox import probes
 from tests.workers.sandbox.conftest import LIMITS
 from tests.workers.sandbox.hostile import BOMBS, FORGERS
-from workers.sandbox import NotOffered, Program, Sandboxes
+from workers.sandbox import NotOffered, Program, Sandboxes, Verdict
 
 TESTS = "assert answer(9) == 81\nassert answer(-4) == 16"
 RIGHT = Program("def answer(x): return x * x", TESTS)
@@ -25,11 +25,11 @@ SECRET = f"canary-{secrets.token_hex(8)}"
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandboxes]:
-    """A slot that gives each program a second and a half, started by a process that has secrets."""
+def guarded() -> Iterator[Sandboxes]:
+    """A slot started by a process that has secrets."""
     os.environ["PKPO_CANARY"] = SECRET
     try:
-        started = Sandboxes(slots=1, limits=replace(LIMITS, seconds=1.5))
+        started = Sandboxes(slots=1, limits=LIMITS)
     except NotOffered as error:
         pytest.skip(f"no sandbox on this machine: {error}")
     finally:
@@ -38,30 +38,40 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandboxes]:
         yield started
 
 
+def graded_in_haste(sandboxes: Sandboxes, source: str) -> Verdict:
+    """The verdict on a program that has a second and a half, for many would take all the time that there is."""
+    [slot] = sandboxes._slots
+    slot.limits = replace(LIMITS, seconds=1.5)
+    try:
+        return sandboxes.grade(Program(source, TESTS))
+    finally:
+        slot.limits = LIMITS
+
+
 def test_the_suite_is_as_large_as_promised() -> None:
     assert len(FORGERS) + len(BOMBS) >= 33
     assert len(PROBES) >= 26
 
 
 @pytest.mark.parametrize("name", FORGERS)
-def test_no_forger_passes(impatient: Sandboxes, name: str) -> None:
-    verdict = impatient.grade(Program(FORGERS[name], TESTS))
+def test_no_forger_passes(guarded: Sandboxes, name: str) -> None:
+    verdict = graded_in_haste(guarded, FORGERS[name])
     assert verdict.status in ENDED, verdict
     assert verdict.passed_tests == 0, verdict
-    assert impatient.grade(RIGHT).passed
+    assert guarded.grade(RIGHT).passed
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_no_bomb_passes_or_outlasts_its_run(impatient: Sandboxes, name: str) -> None:
-    boxes = impatient._slots[0]._boxes
+def test_no_bomb_passes_or_outlasts_its_run(guarded: Sandboxes, name: str) -> None:
+    boxes = guarded._slots[0]._boxes
     before = {side: box.pid for side, box in boxes.items()}
-    verdict = impatient.grade(Program(BOMBS[name], TESTS))
+    verdict = graded_in_haste(guarded, BOMBS[name])
     assert verdict.status in ENDED, verdict
     assert verdict.seconds < 6
     for box in boxes.values():
         left = Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().split()
         assert left == [], name
-    assert impatient.grade(RIGHT).passed
+    assert guarded.grade(RIGHT).passed
     assert {side: box.pid for side, box in boxes.items()} == before, "the sandbox itself did not live through it"
 
 
@@ -81,10 +91,10 @@ def host(tmp_path: Path) -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_no_probe_finds_a_way_out(impatient: Sandboxes, host: dict[str, object], name: str) -> None:
+def test_no_probe_finds_a_way_out(guarded: Sandboxes, host: dict[str, object], name: str) -> None:
     if name in probes.CALLS and platform.machine() != "x86_64":
         pytest.skip("system calls have other numbers here")
-    verdict = impatient.grade(Program(probes.completion(PROBES[name], **host), "assert probe() is True"))
+    verdict = guarded.grade(Program(probes.completion(PROBES[name], **host), "assert probe() is True"))
     assert verdict.passed, verdict
 
 
