@@ -51,7 +51,7 @@ def groups(client: httpx.Client, run: str) -> list[tuple[int, str, list[float]]]
 def test_problems_that_are_added_meanwhile_are_left_out(client: httpx.Client) -> None:
     """Half of those added would be held out of it, and one of those that were would be trained on."""
     problem_set = sums(client, "open")
-    path = submit(client, "training", spec("grows", problem_set, steps=20, evaluate_every=20))
+    path = submit(client, "training", spec("grows", problem_set, steps=80, evaluate_every=80))
     eventually(lambda: len(groups(client, "grows")) >= 4, 120)
     client.post(f"{path}/cancel").raise_for_status()
     assert ended(client, path, 60)["state"] == "cancelled"
