@@ -77,7 +77,7 @@ def test_the_form_sends_what_is_typed_and_leads_to_the_job(page: Page, site: str
     page.locator("#k-from").fill("8")
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", name="Training job")).to_be_visible()
-    job = httpx.get(f"{site}/v1{page.evaluate('location.pathname')}").raise_for_status().json()
+    job = httpx.get(f"{site}/v1{page.evaluate('location.pathname')}", timeout=60).raise_for_status().json()
     sent, told = TrainingSpec.model_validate(job["spec"]), TrainingSpec.model_validate(spec_of(TYPED | CHOSEN))
     assert sent == told, "the script puts together what the service would without it"
     assert (job["priority"], sent.schedule.k({"step": 30}), sent.seeds) == (5, 1, [3, 4])

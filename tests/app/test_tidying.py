@@ -184,13 +184,13 @@ def test_what_is_left_of_the_weights_of_deleted_runs_is_removed(house: House, tm
         house.tidy(tidying.remove_weights)  # not while the server itself is at it
         return {each.name for each in runs.iterdir()}
 
-    eventually(lambda: left() == {"run", "run~0"}, 20)
+    eventually(lambda: left() == {"run", "run~0"})
 
 
 def test_a_service_takes_jobs_from_dead_workers_and_tidies_by_itself(
     database_url: str, tmp_path: Path, session: Session
 ) -> None:
-    with serving(database_url, data_dir=tmp_path) as url, httpx.Client(base_url=url) as client:
+    with serving(database_url, data_dir=tmp_path) as url, httpx.Client(base_url=url, timeout=60) as client:
         house = House(client, session, Settings(data_dir=tmp_path))
         house.age("uploads", upload(client, b"old")["id"], created_at="8 days")
         job = house.imported(upload(client)["id"], "running", "")
@@ -198,8 +198,8 @@ def test_a_service_takes_jobs_from_dead_workers_and_tidies_by_itself(
     overdue = {"attempt": 1, "leased_until": text("now() - interval '1 second'")}
     session.execute(update(Job).values(overdue))
     session.commit()
-    with serving(database_url, data_dir=tmp_path) as url, httpx.Client(base_url=url) as client:
-        eventually(lambda: client.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued", 20)
-        eventually(lambda: len(house.uploads()) == 1, 20)
+    with serving(database_url, data_dir=tmp_path) as url, httpx.Client(base_url=url, timeout=60) as client:
+        eventually(lambda: client.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued")
+        eventually(lambda: len(house.uploads()) == 1)
         assert house.files() == 2  # a draft that is young may be somebody's
         assert "did not say in time that it lives" in client.get(f"/jobs/{job['id']}").text
