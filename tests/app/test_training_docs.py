@@ -69,4 +69,4 @@ def test_every_example_of_the_trainers_prints_what_it_shows(
 
 
 def _logged(base_url: str, what: str) -> Any:
-    return httpx.get(f"{base_url}/v1/runs/digits/{what}").raise_for_status().json()
+    return httpx.get(f"{base_url}/v1/runs/digits/{what}", timeout=60).raise_for_status().json()
