@@ -31,6 +31,11 @@ os.write(int(os.environ["PKPO_TRAINING_REFUSAL"]), {SENTENCE.encode()!r})
 time.sleep(0.5)
 exit(1)
 """
+MEETS = "import torch.distributed as d; d.init_process_group('gloo'); d.barrier(); d.destroy_process_group()"
+TAKES_THE_PORT = """
+import os, socket
+socket.create_server(("127.0.0.1", int(os.environ["MASTER_PORT"])))
+"""
 WAITS, BREAKS = "time.sleep(600)", "raise RuntimeError('Connection closed by peer')"
 
 
@@ -60,3 +65,10 @@ def test_where_the_second_only_ends_the_first_ends_with_its_own_error_or_is_kill
     status, _, complaint = ended("exit(1)", BREAKS)
     assert status == 1
     assert complaint.endswith("RuntimeError: Connection closed by peer\n")
+
+
+def test_nobody_else_can_take_the_port_at_which_they_meet() -> None:
+    assert ended(MEETS, MEETS)[:2] == (0, "")
+    status, _, complaint = ended(TAKES_THE_PORT, WAITS)
+    assert status == -signal.SIGKILL
+    assert "Address already in use" in complaint
