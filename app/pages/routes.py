@@ -68,10 +68,12 @@ def run(
 ) -> Response:
     """A run's estimates over its checkpoints."""
     checkpoints = request.app.state.settings.checkpoints
-    tag = tag_of(request, caller.project_id, run_state(session, caller.project_id, run, checkpoints))
+    state = run_state(session, caller.project_id, run, checkpoints)
+    tag = tag_of(request, caller.project_id, state)
     if (same := not_modified(request, tag)) is not None:
         return same
     page = run_page(session, caller.project_id, run, query, server_address(request), checkpoints)
+    page = replace(page, job=state.job)
     return tagged(html(render_run(page)), tag)
 
 

@@ -75,7 +75,7 @@ def _newest(session: Session, project_id: int) -> tuple[int, int | None]:
 
 
 def run_page(session: Session, project_id: int, run: str, query: RunQuery, server: str, checkpoints: Path) -> RunPage:
-    """The run as the query wants it seen."""
+    """The run as the query wants it seen, without the job that trains it, which its state knows."""
     found = run_overview(session, project_id, run, curves_query(query))
     changes = _changes(session, found.page.items, query.verifier)
     return RunPage(
@@ -97,7 +97,6 @@ def run_page(session: Session, project_id: int, run: str, query: RunQuery, serve
         weights=_weights(session, found, kept(checkpoints, project_id, run)),
         like=_like(session, project_id, run),
         others=other_runs(session, project_id, [run]),
-        job=run_job(session, project_id, found.run),
     )
 
 
