@@ -128,7 +128,7 @@ def requests(evaluation: str, counted: str, run: str, problem_set: str, job: str
 
 
 def _of_jobs(evaluation: str, of_job: str, page: tuple[tuple[str, str], ...]) -> dict[str, Sent]:
-    to_verify = {"evaluation": evaluation, "verifier": "exact-match", "options": {"extract": ["boxed", "text"]}}
+    to_verify = {"evaluation": evaluation, "verifier": "format", "options": {"extract": ["boxed", "text"]}}
     return {
         "POST /v1/uploads": Sent("POST", "/v1/uploads", b'{"problem": "sample_0"}', OCTETS, "filename=results.jsonl"),
         "POST /v1/jobs": valid("POST", "/v1/jobs", {"kind": "verification", "spec": to_verify, "priority": 1}),

@@ -22,6 +22,7 @@ from tests.workers.working import job, results, submit, submit_import, worker
 
 pytestmark = IN_A_BROWSER
 SLOWLY = 40_000  # milliseconds: a worker starts a process for each job, on a machine that others use
+OPTIONS = {"free": 1, "most": 9}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_what_the_reader_does_stays_while_the_page_lives(page: Page, client: htt
         row["verifications"] = [{"verifier": "exact-match", "passed": row["sample_index"] == 0}]
     send = f"/v1/evaluations/{evaluation}/completions"
     client.post(send, json={"completions": rows}).raise_for_status()
-    path = submit(client, "verification", {"evaluation": evaluation, "verifier": "numeric-match"})
+    path = submit(client, "verification", {"evaluation": evaluation, "verifier": "length", "options": OPTIONS})
     page.goto(f"/evaluations/{evaluation}?sort=-solve_rate")
     drawn(page)
     expect(page.locator(".points tbody tr").first).to_contain_text("0.250")
@@ -237,7 +238,7 @@ def test_a_server_that_comes_back_is_followed_without_a_reload(
         with serving(database_url, data_dir=data_dir, at=port) as url, httpx.Client(base_url=url, timeout=60) as client:
             expect(page.locator("#away")).to_be_hidden(timeout=SLOWLY)
             evaluation = create_evaluation(client, run="back-again", problem_set="sums")
-            path = submit(client, "verification", {"evaluation": evaluation, "verifier": "numeric-match"})
+            path = submit(client, "verification", {"evaluation": evaluation, "verifier": "length", "options": OPTIONS})
             expect(page.locator("#jobs tbody tr").first).to_contain_text("back-again")
             client.post(f"{path}/cancel", content=b"{}", headers={"Content-Type": "application/json"})
             assert page.evaluate("window.loaded") == 1

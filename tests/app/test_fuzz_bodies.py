@@ -59,7 +59,7 @@ def known(client: httpx.Client) -> dict[str, Sent]:
     rows = [completion(f"sample_{i}", j, verifications=[exact(passed=i > j)]) for i in range(2) for j in range(4)]
     post_completions(client, path, *rows).raise_for_status()
     counted = evaluation(client, run=run, step=1, problem_set=PROBLEM_SET)
-    spec = {"evaluation": path.rpartition("/")[2], "verifier": "exact-match"}
+    spec = {"evaluation": path.rpartition("/")[2], "verifier": "format", "options": {"marks": ["="]}}
     job = client.post("/v1/jobs", json={"kind": "verification", "spec": spec}).headers["location"]
     client.post(f"{job}/cancel").raise_for_status()
     evaluation_id, counted_id, job_id = (each.rpartition("/")[2] for each in (path, counted, job))

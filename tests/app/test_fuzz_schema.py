@@ -64,7 +64,7 @@ def known(server: httpx.Client) -> dict[str, str]:
     rows = [completion(f"sample_{i}", j, verifications=[exact(passed=i > j)]) for i in range(4) for j in range(4)]
     post_completions(server, path, *rows).raise_for_status()
     evaluation_id = path.rpartition("/")[2]
-    spec = {"evaluation": evaluation_id, "verifier": "exact-match"}
+    spec = {"evaluation": evaluation_id, "verifier": "format", "options": {"marks": ["="]}}
     job = server.post("/v1/jobs", json={"kind": "verification", "spec": spec}).headers["location"]
     server.post(f"{job}/cancel").raise_for_status()  # who follows it is let go
     return {
