@@ -26,7 +26,7 @@ def site(postgres_url: URL, migrated_template: str) -> Iterator[str]:
                     sampling = {"temperature": temperature, "top_p": 0.95}
                     made = create_evaluation(client, run="qwen", step=step, problem_set="sums", sampling=sampling)
                     record(client, made, {f"sum/{i}": [j * 10 < i + step / 10 for j in range(8)] for i in range(30)})
-            told = {"evaluation": made, "verifier": "length", "options": {"free": 1, "most": 9}}
+            told = {"evaluation": made, "verifier": "reasoning-gym"}
             client.post("/v1/jobs", json={"kind": "verification", "spec": told}).raise_for_status()
         yield url
 
@@ -84,7 +84,7 @@ def test_every_page_is_reached_from_home_by_clicks_and_keys(page: Page, site: st
     page.locator("#result").click()
     expect(page.locator(".at-work")).to_contain_text("verification waits for a worker")
     page.get_by_role("link", name="verification waits").click()
-    expect(page.locator("h1")).to_contain_text("Verification job qwen step 100 on sums@1 by numeric-match")
+    expect(page.locator("h1")).to_contain_text("Verification job qwen step 100 on sums@1 by reasoning-gym")
     page.get_by_role("link", name="API").click()
     page.get_by_role("link", name="GET /v1/runs", exact=True).click()
     expect(page.locator("#get-v1-runs")).to_be_in_viewport()
