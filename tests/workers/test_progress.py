@@ -62,3 +62,13 @@ def test_what_comes_before_the_first_is_in_no_rate(clock: Clock) -> None:
     clock.now += 1.0
     progress.advance(4)
     assert progress.rate == pytest.approx(4)
+
+
+def test_a_first_part_whose_time_nobody_knows_is_in_no_rate(clock: Clock) -> None:
+    progress = Progress(total=64)
+    progress.advance(50)
+    clock.now += 1e-6
+    assert progress.rate is None
+    clock.now += 1.0
+    progress.advance(4)
+    assert progress.rate == pytest.approx(4, rel=1e-3)

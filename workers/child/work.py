@@ -33,12 +33,10 @@ class Progress:
 
     def advance(self, done: int) -> None:
         """Count so many more. What comes before the first, such as the loading of a model, is in no rate."""
-        if done == 0 == self._by_this:
-            self._marks.clear()
-        if not self._marks:
-            self._marks.append((time.monotonic(), 0))
         self.done += done
         self._by_this += done  # `done` may be set to what earlier attempts did, or past what need not be done
+        if self._by_this == 0:
+            self._marks.clear()
         self._marks.append((time.monotonic(), self._by_this))
         while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > LATELY:
             self._marks.popleft()
