@@ -66,7 +66,9 @@ def test_problems_that_are_added_meanwhile_are_left_out(client: httpx.Client) ->
     assert evaluation["verifiers"][0]["n"] == 9 * 4
 
 
-def test_a_run_is_deleted_with_its_weights_and_then_trained_anew(client: httpx.Client, folder: Path) -> None:
+def test_an_ended_run_has_nothing_left_to_do_until_it_is_deleted_with_its_weights(
+    client: httpx.Client, folder: Path
+) -> None:
     told = spec("again", sums(client, "again"), steps=2, evaluate_every=2)
     path = submit(client, "training", told)
     answer = client.delete("/v1/runs/again")
@@ -79,20 +81,17 @@ def test_a_run_is_deleted_with_its_weights_and_then_trained_anew(client: httpx.C
     weights = folder / "checkpoints/1/again"
     assert [step for step, _, _ in first] == [1] * 4 + [2] * 4
     assert any(weights.glob("step-*"))
+
+    path = submit(client, "training", told)
+    progress = succeeded(client, path)["progress"]
+    assert (progress["done"], progress["total"]) == (2, 2)
+    assert log_of(client, path)[-1] == "all steps were made before"
+    assert groups(client, "again") == first
+
     client.delete("/v1/runs/again").raise_for_status()
     eventually(lambda: not [each for each in weights.parent.iterdir() if each.name.startswith("again")], 10)
     assert succeeded(client, submit(client, "training", told))["progress"]["done"] == 2
     assert groups(client, "again") == first
-
-
-def test_one_that_has_ended_is_submitted_again_and_says_so(client: httpx.Client) -> None:
-    told = spec("ended", sums(client, "ended"), steps=2, held_out=None)
-    succeeded(client, submit(client, "training", told))
-    path = submit(client, "training", told)
-    progress = succeeded(client, path)["progress"]
-    assert (progress["done"], progress["total"]) == (2, 2)
-    assert any(line.startswith("goes on from step 2, ") for line in log_of(client, path))
-    assert log_of(client, path)[-1] == "all steps were made before"
 
 
 def test_checkpoints_of_a_deleted_run_that_are_still_there_are_moved_away(tmp_path: Path) -> None:

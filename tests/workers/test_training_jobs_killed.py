@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="NOT TESTED: requirements/install.sh torch w
 pytest.importorskip("trl", reason="NOT TESTED: requirements/install.sh trl was not run")
 
 from app.jobs.specs.training import TrainingSpec
-from tests.app.processes import eventually
+from tests.app.processes import CHECKOUT, eventually
 from tests.workers.sampling_jobs import log_of
 from tests.workers.training import small
 from tests.workers.training_jobs import spec, sums, trainer
@@ -107,20 +107,32 @@ def counted(client: httpx.Client) -> list[int]:
     return [each.json()["completions"] for each in found]
 
 
+SLOW = """
+import time
+def verdict(completion, problem):
+    time.sleep(0.004)
+    return completion == problem["answer"]
+verdict.pkpo_verifier = "1"
+"""
+
+
 @pytest.mark.slow
 def test_an_evaluation_in_which_it_is_stopped_is_completed_though_its_folder_is_moved(
-    client: httpx.Client, database_url: str, data_dir: Path
+    client: httpx.Client, database_url: str, data_dir: Path, tmp_path: Path
 ) -> None:
-    told = spec("moved", sums(client, "many", 0, 24), held_out=0.5, n=8, steps=2, evaluate_every=2)
+    """Of three parts, each of which takes two seconds to judge; it is stopped when the first is stored."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    found_at = f"{CHECKOUT}:{tmp_path}"
+    told = spec("moved", sums(client, "many", 0, 24), held_out=0.5, steps=2, evaluate_every=2, verifier="slow:verdict")
     path = submit(client, "training", told)
-    with trainer(database_url, data_dir, lease=30.0) as worker:
+    with trainer(database_url, data_dir, lease=30.0, PYTHONPATH=found_at) as worker:
         eventually(lambda: sum(counted(client)) > 0, 120)
         send(worker.pid, signal.SIGTERM)
         assert worker.wait(timeout=60) == 0
     assert (job(client, path)["state"], len(counted(client))) == ("queued", 1)
-    assert counted(client)[0] < 288 * 8, "it was stopped too late to show anything"
+    assert counted(client)[0] < 288 * 4, "it was stopped too late to show anything"
     elsewhere = data_dir.rename(data_dir.with_name("elsewhere"))
-    with trainer(database_url, elsewhere, lease=30.0):
+    with trainer(database_url, elsewhere, lease=30.0, PYTHONPATH=found_at):
         done = ended(client, path, 180)
     assert done["state"] == "succeeded", (done, log_of(client, path))
-    assert counted(client) == [288 * 8, 288 * 8]
+    assert counted(client) == [288 * 4, 288 * 4]

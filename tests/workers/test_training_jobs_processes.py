@@ -16,7 +16,7 @@ from tests.workers.sampling_jobs import log_of
 from tests.workers.training_jobs import spec, sums, trainer
 from tests.workers.working import ended, job, job_process, send, submit
 
-STEPS = 40
+STEPS = 20
 
 
 def weights(data_dir: Path, run: str) -> bytes:
