@@ -20,6 +20,7 @@ const toEnd = () => tail()?.scrollTo(0, tail().scrollHeight);
 
 function show(text) {
   const page = new DOMParser().parseFromString(text, "text/html");
+  if (page.querySelector("#content > #refusal")) return; // htmx has said so in its place: what else is there stays
   const log = tail();
   if (page.querySelector(".plot") && !document.querySelector(".plot") && typeof Plotly === "undefined") {
     location.reload(); // the first figure of a page that was made without what draws one
